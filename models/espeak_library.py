@@ -1,0 +1,177 @@
+"""The espeak-ng shared library through ctypes: text and settings in, int16 chunks and word events out.
+
+One library, one set of globals: espeak-ng can speak one text at a time, so `Library.speak` holds a
+lock for as long as the synthesis runs (about a thousandth of the audio's length) and never while a
+consumer plays. The GPL-3.0 wheel `espeakng-loader` is an extra and is imported only when a library
+is opened. Knows nothing of the agent's voices, emotions or levels (`models/espeak.py`).
+"""
+
+import ctypes
+import importlib
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+# Constants of espeak-ng's public header, src/include/espeak-ng/speak_lib.h (version 1.52).
+_AUDIO_OUTPUT_SYNCHRONOUS = 2
+_INITIALIZE_DONT_EXIT = 0x8000
+_POS_CHARACTER = 1
+_CHARS_UTF8, _ENDPAUSE = 0x1, 0x1000
+_RATE, _VOLUME, _PITCH, _RANGE, _WORDGAP = 1, 2, 3, 4, 7
+_EVENT_END_OF_LIST, _EVENT_WORD = 0, 1
+
+# Many variants reach full scale inside espeak at its default volume of 100, and the damage cannot
+# be undone outside; at 50 (-6 dB and a little) every variant of the te voices used here is clean.
+_INTERNAL_VOLUME = 50
+
+Sink = Callable[[np.ndarray, list["WordEvent"]], bool]
+
+
+class EspeakMissing(RuntimeError):
+    """The espeak-ng wheel is not installed or does not load; the message names the remedy."""
+
+
+class EspeakFailed(RuntimeError):
+    """espeak-ng refused a voice or a text."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How espeak-ng speaks one text, in its own units."""
+
+    variant: str = ""  # a name of `variants()`; empty is the plain Telugu voice
+    words_per_minute: int = 160  # 80..450
+    pitch: int = 50  # 0..99; each 50 steps are an octave
+    pitch_range: int = 50  # 0..99; 0 is monotone
+    word_gap: int = 0  # extra pause between words, units of 10 ms at the default rate
+    end_pause: bool = False  # keep the pause that the final punctuation asks for
+
+
+@dataclass(frozen=True)
+class WordEvent:
+    """The start of a word: its first character in the text and its first sample in the audio."""
+
+    char: int
+    sample: int
+
+
+class _Event(ctypes.Structure):
+    _fields_ = [
+        ("type", ctypes.c_int),
+        ("unique_identifier", ctypes.c_uint),
+        ("text_position", ctypes.c_int),
+        ("length", ctypes.c_int),
+        ("audio_position", ctypes.c_int),
+        ("sample", ctypes.c_int),
+        ("user_data", ctypes.c_void_p),
+        ("id", ctypes.c_char * 8),
+    ]
+
+
+_Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.POINTER(_Event))
+
+
+class Library:
+    """The opened library. Make it through `open_library`, which opens it once per process."""
+
+    def __init__(self) -> None:
+        self._lib, self.data = _load()
+        self.sample_rate: int = self._lib.espeak_Initialize(
+            _AUDIO_OUTPUT_SYNCHRONOUS, 0, str(self.data).encode(), _INITIALIZE_DONT_EXIT
+        )
+        if self.sample_rate <= 0:
+            raise EspeakMissing(f"espeak-ng could not read its data in {self.data}: {_REMEDY}")
+        self._lock = threading.Lock()
+        self._sink: Sink | None = None
+        self._error: BaseException | None = None
+        self._callback = _Callback(self._on_samples)  # kept: espeak holds only the raw pointer
+        self._lib.espeak_SetSynthCallback(self._callback)
+        # A forked child inherits the lock as it was; a thread that held it does not exist there.
+        os.register_at_fork(after_in_child=self._renew_lock)
+
+    def variants(self) -> list[str]:
+        """Names of the voice variants that come with the library, sorted."""
+        return sorted(p.name for p in (self.data / "voices" / "!v").iterdir() if p.is_file())
+
+    def speak(self, text: str, settings: Settings, sink: Sink) -> None:
+        """Speaks `text`; `sink(pcm int16 [n], words)` gets each chunk (at most 60 ms).
+
+        Blocks until the text is spoken or the sink returns False, which ends it within that chunk.
+        An exception of the sink ends it too and is raised here. Thread-safe.
+        """
+        utf8 = text.replace("\0", " ").encode("utf-8", errors="replace")
+        flags = _CHARS_UTF8 | (_ENDPAUSE if settings.end_pause else 0)
+        with self._lock:
+            self._apply(settings)
+            self._sink, self._error = sink, None
+            code = self._lib.espeak_Synth(
+                utf8, len(utf8) + 1, 0, _POS_CHARACTER, 0, flags, None, None
+            )
+            error, self._sink, self._error = self._error, None, None
+        if error is not None:
+            raise error
+        if code != 0:
+            raise EspeakFailed(f"espeak-ng could not speak the text (code {code}).")
+
+    def _apply(self, settings: Settings) -> None:
+        name = f"te+{settings.variant}" if settings.variant else "te"
+        if self._lib.espeak_SetVoiceByName(name.encode()) != 0:
+            raise EspeakFailed(f"espeak-ng has no voice '{name}'; see models.espeak.variants().")
+        for parameter, value in (
+            (_RATE, min(max(settings.words_per_minute, 80), 450)),
+            (_VOLUME, _INTERNAL_VOLUME),
+            (_PITCH, min(max(settings.pitch, 0), 99)),
+            (_RANGE, min(max(settings.pitch_range, 0), 99)),
+            (_WORDGAP, max(settings.word_gap, 0)),
+        ):
+            self._lib.espeak_SetParameter(parameter, value, 0)
+
+    def _on_samples(self, address: int | None, count: int, events: "ctypes._Pointer") -> int:
+        """Called by espeak-ng, on the thread that called `speak`; 1 tells it to stop."""
+        try:
+            if self._sink is None or address is None:  # espeak's last call carries no samples
+                return 0
+            source = (ctypes.c_int16 * count).from_address(address)
+            pcm = np.frombuffer(source, dtype=np.int16).copy()  # espeak reuses its buffer
+            return 0 if self._sink(pcm, _word_events(events)) else 1
+        except BaseException as error:  # ctypes would print it and speak on
+            self._error = error
+            return 1
+
+    def _renew_lock(self) -> None:
+        self._lock = threading.Lock()
+
+
+@lru_cache(maxsize=1)
+def open_library() -> Library:
+    """The library of this process, opened on first use (about 2 ms). Raises EspeakMissing."""
+    return Library()
+
+
+def _word_events(events: "ctypes._Pointer") -> list[WordEvent]:
+    words: list[WordEvent] = []
+    index = 0
+    while events[index].type != _EVENT_END_OF_LIST:
+        event = events[index]
+        if event.type == _EVENT_WORD:
+            words.append(WordEvent(event.text_position - 1, event.sample))  # espeak counts from 1
+        index += 1
+    return words
+
+
+_REMEDY = "install it with 'pip install maata[espeak]', or choose another TTS in the profile."
+
+
+def _load() -> tuple[ctypes.CDLL, Path]:
+    try:
+        loader = importlib.import_module("espeakng_loader")
+        return ctypes.CDLL(loader.get_library_path()), Path(loader.get_data_path())
+    except (ImportError, OSError, RuntimeError) as error:
+        raise EspeakMissing(
+            f"The espeak-ng synthesizer is not available ({error}): {_REMEDY}"
+        ) from (error)
