@@ -1,4 +1,4 @@
-"""The espeak-ng shared library through ctypes: text and settings in, int16 chunks and word events out.
+"""The espeak-ng shared library through ctypes: text and settings in, int16 and word events out.
 
 One library, one set of globals: espeak-ng can speak one text at a time, so `Library.speak` holds a
 lock for as long as the synthesis runs (about a thousandth of the audio's length) and never while a
@@ -136,8 +136,7 @@ class Library:
         try:
             if self._sink is None or address is None:  # espeak's last call carries no samples
                 return 0
-            source = (ctypes.c_int16 * count).from_address(address)
-            pcm = np.frombuffer(source, dtype=np.int16).copy()  # espeak reuses its buffer
+            pcm = np.frombuffer(ctypes.string_at(address, 2 * count), dtype=np.int16)
             return 0 if self._sink(pcm, _word_events(events)) else 1
         except BaseException as error:  # ctypes would print it and speak on
             self._error = error
@@ -172,6 +171,5 @@ def _load() -> tuple[ctypes.CDLL, Path]:
         loader = importlib.import_module("espeakng_loader")
         return ctypes.CDLL(loader.get_library_path()), Path(loader.get_data_path())
     except (ImportError, OSError, RuntimeError) as error:
-        raise EspeakMissing(
-            f"The espeak-ng synthesizer is not available ({error}): {_REMEDY}"
-        ) from (error)
+        reason = f"The espeak-ng synthesizer is not available ({error})"
+        raise EspeakMissing(f"{reason}: {_REMEDY}") from error
