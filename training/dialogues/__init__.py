@@ -1,0 +1,11 @@
+"""Authored Telugu dialogues: what callers say, what the assistant answers, which answers fit.
+
+The text is this project's own. `intents` reads it, `utterances` samples what callers say (the
+recogniser trains on that), `compose` makes whole conversations (the language model trains on
+those), `unseen` holds 200 independently worded sentences for the evaluation.
+"""
+
+from training.dialogues.intents import DialogueError, Intent, fits, load
+from training.dialogues.utterances import Split, user_utterances
+
+__all__ = ["DialogueError", "Intent", "Split", "fits", "load", "user_utterances"]
