@@ -1,4 +1,4 @@
-"""Where weights live: an address (`starter/asr`, a path, `hf://owner/name@revision`) to a directory.
+"""Where weights live: `starter/asr`, a path or `hf://owner/name@revision` to a directory.
 
 Knows nothing about what is inside the directory. `hf://` addresses are looked up in the local hub
 cache first, so that a machine that fetched them once works offline afterwards.

@@ -1,0 +1,212 @@
+"""One call: a socket, a graph and the rules around them, from greeting to the last frame.
+
+Whatever engine answers, this is the one place that ends a call with a reason, counts it, keeps its
+limits and tells the page what happened. Knows nothing of models.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable
+from time import monotonic
+from typing import Any
+
+from loguru import logger
+from pipecat.frames.frames import ErrorFrame, TTSSpeakFrame
+from pipecat.pipeline.worker import PipelineParams, PipelineWorker
+from pipecat.processors.aggregators.llm_response_universal import (
+    AssistantTurnStoppedMessage,
+    UserTurnStoppedMessage,
+)
+from pipecat.processors.frameworks.rtvi.observer import RTVIObserverParams
+from pipecat.transports.websocket.fastapi import FastAPIWebsocketParams, FastAPIWebsocketTransport
+from pipecat.workers.runner import WorkerRunner
+from starlette.websockets import WebSocket
+
+from maata.profile import Profile
+from models.voices import EMOTIONS, VOICES
+from pipelines.cascade import CascadeGraph, build_cascade
+from pipelines.engines import CascadeModels
+from pipelines.latency import LatencyObserver, TurnLatency
+from pipelines.metrics import Metrics
+from pipelines.request import BAD_REQUEST, LIMIT_REACHED, CallRequest
+from pipelines.wire import CallerSerializer, error_message
+from services.phrases import NOT_HEARD
+
+AUDIO_IN_RATE = 16000
+AUDIO_OUT_RATE = 24000
+MAX_REJECTED = 500  # a client that sends this much nonsense is broken or hostile
+WRITE_TIMEOUT_SECONDS = 10  # of pipecat's output transport: the caller has stopped reading
+
+
+class Call:
+    """One caller on one graph."""
+
+    def __init__(
+        self,
+        websocket: WebSocket,
+        request: CallRequest,
+        profile: Profile,
+        models: CascadeModels,
+        metrics: Metrics,
+        now: Callable[[], float] = monotonic,
+    ) -> None:
+        """Build the call on an accepted socket; nothing runs before `run`."""
+        self._websocket = websocket
+        self._request = request
+        self._profile = profile
+        self._metrics = metrics
+        self._now = now
+        self._rejected: dict[str, int] = {}
+        self._outcome = "hung up"
+        self._interrupting = False
+        self._ending: asyncio.Task[None] | None = None
+        self._transport = FastAPIWebsocketTransport(
+            websocket,
+            FastAPIWebsocketParams(
+                audio_in_enabled=True,
+                audio_out_enabled=True,
+                audio_out_end_silence_secs=0,
+                serializer=CallerSerializer(
+                    sample_rate=AUDIO_IN_RATE, on_rejected=self._on_rejected, now=now
+                ),
+            ),
+        )
+        self._graph = build_cascade(self._transport, profile.cascade, models, request)
+        self._worker = self._build_worker(self._graph)
+        self._watch(self._graph)
+
+    def _build_worker(self, graph: CascadeGraph) -> PipelineWorker:
+        return PipelineWorker(
+            graph.pipeline,
+            params=PipelineParams(
+                audio_in_sample_rate=AUDIO_IN_RATE,
+                audio_out_sample_rate=AUDIO_OUT_RATE,
+                enable_metrics=True,
+            ),
+            observers=[LatencyObserver(self._on_latency)],
+            rtvi_observer_params=RTVIObserverParams(metrics_enabled=True),
+            idle_timeout_secs=self._profile.limits.idle_minutes * 60,
+            cancel_on_idle_timeout=False,  # the caller is told why first
+        )
+
+    async def run(self) -> str:
+        """Carry the call until it ends; returns how it ended, in a word or two."""
+        engine = self._request.engine
+        runner = WorkerRunner(handle_sigint=False)
+        limit = asyncio.create_task(self._limit_length())
+        with self._metrics.active.labels(engine).track_inprogress():
+            try:
+                await runner.add_workers(self._worker)
+                await runner.run()
+            finally:
+                limit.cancel()
+                if self._ending:
+                    await asyncio.wait([self._ending], timeout=2)
+                self._metrics.calls.labels(engine, self._outcome).inc()
+        return self._outcome
+
+    async def end(self, code: int, outcome: str, sentence: str) -> None:
+        """End the call with a reason that the caller's page can show."""
+        if self._ending is None:
+            self._outcome = outcome
+            self._ending = asyncio.create_task(self._end(code, sentence))
+        await asyncio.shield(self._ending)
+
+    async def _end(self, code: int, sentence: str) -> None:
+        async def tell() -> None:
+            await self._websocket.send_bytes(error_message(sentence, fatal=True))
+            await self._websocket.close(code, sentence[:120])
+
+        try:
+            await asyncio.wait_for(
+                tell(), timeout=1
+            )  # a caller that stopped reading cannot hold us
+        except Exception as e:
+            logger.debug("could not tell the caller why: {}", type(e).__name__)
+        await self._worker.cancel(reason=self._outcome)
+
+    def _watch(self, graph: CascadeGraph) -> None:
+        """Connect the graph's events to this call."""
+        worker, transport = self._worker, self._transport
+
+        @transport.event_handler("on_client_disconnected")
+        async def _gone(_transport: Any, _socket: Any) -> None:
+            await worker.cancel(reason="the caller hung up")
+
+        @worker.event_handler("on_idle_timeout")
+        async def _idle(_worker: Any) -> None:
+            minutes = self._profile.limits.idle_minutes
+            await self.end(
+                LIMIT_REACHED, "idle", f"nobody spoke for {minutes:g} minutes; the call was ended"
+            )
+
+        @worker.event_handler("on_pipeline_error")
+        async def _failed(_worker: Any, frame: ErrorFrame) -> None:
+            self._metrics.errors.labels(self._request.engine).inc()
+
+        @graph.user.event_handler("on_user_turn_stopped")
+        async def _heard(_user: Any, _strategy: Any, message: UserTurnStoppedMessage) -> None:
+            # The bot was cut off by something that was no speech: it asks rather than falls silent.
+            if not (message.content or "").strip() and self._interrupting:
+                await worker.queue_frame(TTSSpeakFrame(NOT_HEARD, append_to_context=False))
+            self._interrupting = False
+
+        @graph.assistant.event_handler("on_assistant_turn_stopped")
+        async def _spoken(_assistant: Any, message: AssistantTurnStoppedMessage) -> None:
+            if message.interrupted:
+                self._interrupting = True
+                self._metrics.interruptions.labels(self._request.engine).inc()
+                await self._tell(
+                    {"type": "interrupted", "id": graph.gate.answer, "spoken": message.content}
+                )
+
+        if worker.rtvi:
+
+            @worker.rtvi.event_handler("on_client_message")
+            async def _message(rtvi: Any, message: Any) -> None:
+                await self._on_client_message(message.type, message.data)
+
+    async def _on_client_message(self, kind: str, data: Any) -> None:
+        """`set-voice` changes voice and emotion from the next clause on."""
+        if kind != "set-voice" or not isinstance(data, dict):
+            await self._notice(f"message {str(kind)[:40]!r} is not known")
+            return
+        voice, emotion = data.get("voice"), data.get("emotion")
+        if voice is not None and voice not in [v.id for v in VOICES]:
+            await self._notice(f"unknown voice {str(voice)[:40]!r}")
+        elif emotion is not None and emotion not in EMOTIONS:
+            await self._notice(f"unknown emotion {str(emotion)[:40]!r}")
+        else:
+            self._graph.speech.voice = voice or self._graph.speech.voice
+            self._graph.speech.emotion = emotion or self._graph.speech.emotion
+
+    async def _on_rejected(self, kind: str, sentence: str) -> None:
+        """Count what was dropped; say so once of each kind, and end a call of nothing else."""
+        self._metrics.rejected.labels(kind).inc()
+        self._rejected[kind] = self._rejected.get(kind, 0) + 1
+        if self._rejected[kind] == 1:
+            await self._notice(sentence)
+        if sum(self._rejected.values()) == MAX_REJECTED:
+            # Not awaited: this runs inside the receive loop that ending the call cancels.
+            task = asyncio.create_task(
+                self.end(BAD_REQUEST, "bad input", f"too many bad messages; the last: {sentence}")
+            )
+            task.add_done_callback(lambda t: t.exception())
+
+    async def _on_latency(self, latency: TurnLatency) -> None:
+        self._metrics.observe_turn(self._request.engine, latency)
+        record = {"event": "turn", "engine": self._request.engine, **latency.message()}
+        logger.bind(json=True).info(json.dumps(record))
+        await self._tell({"type": "latency", **latency.message()})
+
+    async def _limit_length(self) -> None:
+        minutes = self._profile.limits.max_call_minutes
+        await asyncio.sleep(minutes * 60)
+        await self.end(LIMIT_REACHED, "too long", f"calls end after {minutes:g} minutes")
+
+    async def _notice(self, sentence: str) -> None:
+        await self._tell({"type": "notice", "level": "warning", "text": sentence})
+
+    async def _tell(self, data: dict[str, Any]) -> None:
+        if self._worker.rtvi:
+            await self._worker.rtvi.send_server_message(data)

@@ -1,0 +1,127 @@
+"""The cascade: recogniser, language model and voice between the two ends of a transport.
+
+The `Pipeline` below is the diagram. Knows nothing of sockets, limits or metrics.
+"""
+
+import os
+from dataclasses import dataclass
+
+from pipecat.audio.turn.smart_turn.base_smart_turn import SmartTurnParams
+from pipecat.audio.vad.vad_analyzer import VADParams
+from pipecat.pipeline.pipeline import Pipeline
+from pipecat.processors.aggregators.llm_context import LLMContext
+from pipecat.processors.aggregators.llm_response_universal import (
+    LLMAssistantAggregator,
+    LLMContextAggregatorPair,
+    LLMUserAggregator,
+    LLMUserAggregatorParams,
+)
+from pipecat.processors.aggregators.llm_text_processor import LLMTextProcessor
+from pipecat.services.llm_service import LLMService
+from pipecat.services.openai.llm import OpenAILLMService
+from pipecat.transports.base_transport import BaseTransport
+from pipecat.turns.user_start import VADUserTurnStartStrategy
+from pipecat.turns.user_stop import (
+    SpeechTimeoutUserTurnStopStrategy,
+    TurnAnalyzerUserTurnStopStrategy,
+)
+from pipecat.turns.user_turn_strategies import UserTurnStrategies
+
+from maata.profile import CascadeSettings, LlmSettings, TurnSettings
+from pipelines.engines import CascadeModels
+from pipelines.request import CallRequest
+from services.answer_gate import AnswerGate
+from services.apology import Apology
+from services.clauses import ClauseAggregator
+from services.llama import LlamaService
+from services.memory import Memory
+from services.speech import SpeechService
+from services.turns import SharedSilero, SharedSmartTurn, TurnModels
+from services.whisper import WhisperService
+
+# A turn that ended without a transcript (a cough, noise) is given up after this long.
+EMPTY_TURN_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class CascadeGraph:
+    """One call's graph, and the parts of it that the call talks to."""
+
+    pipeline: Pipeline
+    user: LLMUserAggregator
+    assistant: LLMAssistantAggregator
+    speech: SpeechService
+    gate: AnswerGate
+
+
+def build_cascade(
+    transport: BaseTransport,
+    settings: CascadeSettings,
+    models: CascadeModels,
+    request: CallRequest,
+) -> CascadeGraph:
+    """Wire one call's graph around the shared models."""
+    context = LLMContextAggregatorPair(
+        LLMContext(), user_params=_user_params(settings.turns, models.turns)
+    )
+    speech = SpeechService(
+        models.synthesizer,
+        voice=request.voice,
+        emotion=request.emotion,
+        rate=settings.tts.rate,
+        pitch=settings.tts.pitch,
+    )
+    gate = AnswerGate()
+    llm = settings.llm
+    pipeline = Pipeline(
+        [
+            transport.input(),  # 16 kHz mono from the caller
+            WhisperService(models.recognizer, interim_ms=settings.asr.interim_ms),
+            context.user(),  # Silero VAD, Smart Turn: decides when the user's turn ends
+            Memory(turns=llm.memory_turns, system_prompt=llm.system_prompt),
+            _language_model(llm, models),
+            Apology(),  # an answer without a word becomes a spoken apology
+            LLMTextProcessor(text_aggregator=ClauseAggregator()),  # tokens -> clauses
+            speech,  # clauses -> audio with word marks
+            gate,  # nothing of an interrupted answer passes
+            transport.output(),  # 24 kHz mono to the caller
+            context.assistant(),  # remembers what was spoken
+        ]
+    )
+    return CascadeGraph(pipeline, context.user(), context.assistant(), speech, gate)
+
+
+def _language_model(llm: LlmSettings, models: CascadeModels) -> LLMService:
+    if models.llama is not None:
+        return LlamaService(models.llama, max_tokens=llm.max_tokens, temperature=llm.temperature)
+    return OpenAILLMService(
+        api_key=os.environ.get(llm.api_key_env, "") or "none",
+        base_url=llm.base_url,
+        settings=OpenAILLMService.Settings(
+            model=llm.model, temperature=llm.temperature, max_tokens=llm.max_tokens
+        ),
+    )
+
+
+def _user_params(turns: TurnSettings, models: TurnModels) -> LLMUserAggregatorParams:
+    hold = turns.hold_ms / 1000
+    stop_secs = turns.vad_stop_ms / 1000
+    if turns.smart_turn:
+        analyzer = SharedSmartTurn(models.smart_turn, SmartTurnParams(stop_secs=hold))
+        stop = TurnAnalyzerUserTurnStopStrategy(turn_analyzer=analyzer)
+    else:
+        stop = SpeechTimeoutUserTurnStopStrategy(user_speech_timeout=max(0.0, hold - stop_secs))
+    return LLMUserAggregatorParams(
+        vad_analyzer=SharedSilero(
+            models.silero,
+            VADParams(
+                confidence=turns.vad_confidence,
+                start_secs=turns.vad_start_ms / 1000,
+                stop_secs=stop_secs,
+                min_volume=turns.vad_min_volume,
+            ),
+        ),
+        user_turn_strategies=UserTurnStrategies(start=[VADUserTurnStartStrategy()], stop=[stop]),
+        user_turn_stop_timeout=EMPTY_TURN_SECONDS,
+        empty_user_turn=None,  # the call apologises in Telugu instead of prompting the model
+    )

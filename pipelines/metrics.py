@@ -1,0 +1,61 @@
+"""What Prometheus scrapes: calls, refusals, errors and the latency of every stage.
+
+One registry an application, so that several can live in one process. Knows nothing of who counts.
+"""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from pipelines.latency import STAGES, TurnLatency
+
+BUCKETS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 0.9, 1.1, 1.5, 2, 3, 5, 10)
+
+
+class Metrics:
+    """The application's counters."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.active = Gauge("maata_calls_active", "Calls now.", ["engine"], registry=self.registry)
+        self.calls = Counter(
+            "maata_calls", "Calls ended.", ["engine", "outcome"], registry=self.registry
+        )
+        self.refused = Counter(
+            "maata_calls_refused", "Calls refused.", ["reason"], registry=self.registry
+        )
+        self.rejected = Counter(
+            "maata_messages_rejected",
+            "Messages of callers that were dropped.",
+            ["kind"],
+            registry=self.registry,
+        )
+        self.errors = Counter(
+            "maata_model_errors", "Model failures inside calls.", ["engine"], registry=self.registry
+        )
+        self.interruptions = Counter(
+            "maata_interruptions", "Answers cut by the user.", ["engine"], registry=self.registry
+        )
+        self.stages = Histogram(
+            "maata_turn_stage_seconds",
+            "One stage of a turn's latency.",
+            ["engine", "stage"],
+            buckets=BUCKETS,
+            registry=self.registry,
+        )
+        self.turns = Histogram(
+            "maata_turn_seconds",
+            "End of speech to first audio, as the server sees it.",
+            ["engine"],
+            buckets=BUCKETS,
+            registry=self.registry,
+        )
+
+    def observe_turn(self, engine: str, latency: TurnLatency) -> None:
+        """Put one turn into the histograms."""
+        for stage in STAGES:
+            seconds = getattr(latency, stage) / 1000
+            self.stages.labels(engine, stage.removesuffix("_ms")).observe(seconds)
+        self.turns.labels(engine).observe(latency.total_ms / 1000)
+
+    def exposition(self) -> bytes:
+        """All of it in Prometheus' text format."""
+        return generate_latest(self.registry)

@@ -1,0 +1,112 @@
+"""The server as a process: its socket, its log and its orderly end.
+
+Knows uvicorn and signals; nothing of calls.
+"""
+
+import asyncio
+import socket
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import uvicorn
+from loguru import logger
+from prometheus_client import start_http_server
+
+from maata.profile import Profile
+from pipelines.engines import EngineError, Engines
+from pipelines.server import CallServer, create_app
+
+WORKER_THREADS = 32  # a waiting model call holds one; eight calls hold at most about twenty
+
+
+class PortInUse(Exception):
+    """Another program listens there; the sentence names the remedy."""
+
+
+def set_up_log(level: str) -> None:
+    """One line an event on stderr; records bound with json=True are whole JSON lines.
+
+    Transcripts are logged by nobody above debug level; pipecat names unspoken text in a warning of
+    its TTS service, which is therefore cut.
+    """
+    logger.remove()
+
+    def layout(record: Any) -> str:
+        if record["extra"].get("json"):
+            return "{message}\n"
+        return "{time:HH:mm:ss.SSS} {level} {message}\n{exception}"
+
+    def has_no_transcript(record: Any) -> bool:
+        return level == "DEBUG" or "not speaking [" not in record["message"]
+
+    logger.add(sys.stderr, level=level, format=layout, filter=has_no_transcript, diagnose=False)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A bound socket.
+
+    Raises:
+        PortInUse: with the remedy.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((host, port))
+    except OSError as e:
+        sock.close()
+        raise PortInUse(
+            f"cannot listen on {host}:{port} ({e.strerror}): stop what runs there, "
+            "or choose another with --port"
+        ) from e
+    return sock
+
+
+def serve(profile: Profile) -> None:
+    """Serve until a signal ends it. Prints `ready http://…` when calls can be made.
+
+    Raises:
+        PortInUse, EngineError, WeightsMissing: before anything is loaded.
+    """
+    engines = Engines(profile)
+    engines.check()
+    sock = listen(profile.server.host, profile.server.port)
+    app = create_app(profile, engines)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            log_level="warning",
+            ws_max_size=profile.limits.max_message_kb * 1024,
+            ws_per_message_deflate=False,  # audio does not compress; deflating costs milliseconds
+            timeout_graceful_shutdown=int(profile.limits.drain_seconds),
+        )
+    )
+    call_server: CallServer = app.state.server
+    if profile.server.metrics_port:
+        start_http_server(
+            profile.server.metrics_port,
+            addr=profile.server.metrics_host,
+            registry=call_server.metrics.registry,
+        )
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(WORKER_THREADS, thread_name_prefix="model"))
+        announcing = asyncio.create_task(_announce(engines, sock, server))
+        await server.serve(sockets=[sock])
+        announcing.cancel()
+
+    asyncio.run(main())
+    if engines.error:
+        raise EngineError(engines.error)
+
+
+async def _announce(engines: Engines, sock: socket.socket, server: uvicorn.Server) -> None:
+    host, port = sock.getsockname()[:2]
+    while not engines.ready:
+        if engines.error:
+            server.should_exit = True
+            return
+        await asyncio.sleep(0.05)
+    print(f"ready http://{host}:{port}", flush=True)
