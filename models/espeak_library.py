@@ -9,6 +9,7 @@ is opened. Knows nothing of the agent's voices, emotions or levels (`models/espe
 import ctypes
 import importlib
 import os
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,6 +29,11 @@ _EVENT_END_OF_LIST, _EVENT_WORD = 0, 1
 # Many variants reach full scale inside espeak at its default volume of 100, and the damage cannot
 # be undone outside; at 50 (-6 dB and a little) every variant of the te voices used here is clean.
 _INTERNAL_VOLUME = 50
+
+# espeak-ng 1.52 speaks every anusvara as n. In Telugu it is n only before the stops and nasals of
+# its own row up to the dentals; at the end of a word and before labials and continuants it is m
+# (pustakam, samvatsaram). Written as a consonant it comes out right.
+_ANUSVARA_AS_M = re.compile("\u0c02(?![\u0c15-\u0c28])")
 
 Sink = Callable[[np.ndarray, list["WordEvent"]], bool]
 
@@ -88,6 +94,7 @@ class Library:
             raise EspeakMissing(f"espeak-ng could not read its data in {self.data}: {_REMEDY}")
         self._lock = threading.Lock()
         self._sink: Sink | None = None
+        self._origin: list[int] = []
         self._error: BaseException | None = None
         self._callback = _Callback(self._on_samples)  # kept: espeak holds only the raw pointer
         self._lib.espeak_SetSynthCallback(self._callback)
@@ -104,11 +111,12 @@ class Library:
         Blocks until the text is spoken or the sink returns False, which ends it within that chunk.
         An exception of the sink ends it too and is raised here. Thread-safe.
         """
-        utf8 = text.replace("\0", " ").encode("utf-8", errors="replace")
+        spelled, origin = _as_pronounced(text)
+        utf8 = spelled.encode("utf-8", errors="replace")
         flags = _CHARS_UTF8 | (_ENDPAUSE if settings.end_pause else 0)
         with self._lock:
             self._apply(settings)
-            self._sink, self._error = sink, None
+            self._sink, self._origin, self._error = sink, origin, None
             code = self._lib.espeak_Synth(
                 utf8, len(utf8) + 1, 0, _POS_CHARACTER, 0, flags, None, None
             )
@@ -137,7 +145,7 @@ class Library:
             if self._sink is None or address is None:  # espeak's last call carries no samples
                 return 0
             pcm = np.frombuffer(ctypes.string_at(address, 2 * count), dtype=np.int16)
-            return 0 if self._sink(pcm, _word_events(events)) else 1
+            return 0 if self._sink(pcm, _word_events(events, self._origin)) else 1
         except BaseException as error:  # ctypes would print it and speak on
             self._error = error
             return 1
@@ -152,13 +160,27 @@ def open_library() -> Library:
     return Library()
 
 
-def _word_events(events: "ctypes._Pointer") -> list[WordEvent]:
+def _as_pronounced(text: str) -> tuple[str, list[int]]:
+    """The text as espeak must read it, and for each of its characters the index in `text`."""
+    pieces: list[str] = []
+    for index, char in enumerate(text):
+        if char == "\0":  # would end the C string
+            pieces.append(" ")
+        elif char == "\u0c02" and _ANUSVARA_AS_M.match(text, index):
+            pieces.append("మ్")
+        else:
+            pieces.append(char)
+    return "".join(pieces), [i for i, piece in enumerate(pieces) for _ in piece]
+
+
+def _word_events(events: "ctypes._Pointer", origin: list[int]) -> list[WordEvent]:
     words: list[WordEvent] = []
     index = 0
     while events[index].type != _EVENT_END_OF_LIST:
         event = events[index]
-        if event.type == _EVENT_WORD:
-            words.append(WordEvent(event.text_position - 1, event.sample))  # espeak counts from 1
+        char = event.text_position - 1  # espeak counts from 1
+        if event.type == _EVENT_WORD and 0 <= char < len(origin):
+            words.append(WordEvent(origin[char], event.sample))
         index += 1
     return words
 
