@@ -17,7 +17,7 @@ Slots = dict[str, str]
 _HERE = Path(__file__).parent
 # Syllables that invented names are made of. A model that has only met real names learns them by
 # heart; one that also meets invented ones has to copy what the caller said.
-_OPEN = "క గ చ జ త ద న ప బ మ య ర ల వ శ స హ".split()
+_OPEN = ["క", "గ", "చ", "జ", "త", "ద", "న", "ప", "బ", "మ", "య", "ర", "ల", "వ", "శ", "స", "హ"]
 _SIGNS = ["", "ా", "ి", "ీ", "ు", "ూ", "ే", "ో"]
 _ENDS = ["", "ా", "ి", "ు", "య్య", "మ్మ", "న్", "ష్", "జ", "త", "వతి", "రావు", "దేవి", "లక్ష్మి"]
 
