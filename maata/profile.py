@@ -36,8 +36,8 @@ class AsrSettings(_Section):
     model: str = "starter/asr"
     device: Literal["cpu", "cuda"] = "cpu"
     compute_type: str = "int8"
-    threads: int = Field(2, ge=1, le=64)
-    interim_ms: int = Field(600, ge=0, le=5000)  # 0: no transcripts while the user speaks
+    threads: int = Field(default=2, ge=1, le=64)
+    interim_ms: int = Field(default=600, ge=0, le=5000)  # 0: no transcripts while the user speaks
 
 
 class LlmSettings(_Section):
@@ -47,12 +47,12 @@ class LlmSettings(_Section):
     model: str = "starter/llm"
     device: Literal["cpu", "cuda"] = "cpu"
     compute_type: str = "int8"
-    threads: int = Field(1, ge=1, le=64)
+    threads: int = Field(default=1, ge=1, le=64)
     base_url: str = ""  # of the OpenAI-compatible server, up to and including /v1
     api_key_env: str = ""  # name of the variable that holds the key; the key itself never here
-    max_tokens: int = Field(96, ge=1, le=4096)
-    temperature: float = Field(0.0, ge=0, le=2)
-    memory_turns: int = Field(10, ge=1, le=200)
+    max_tokens: int = Field(default=96, ge=1, le=4096)
+    temperature: float = Field(default=0.0, ge=0, le=2)
+    memory_turns: int = Field(default=10, ge=1, le=200)
     system_prompt: str = ""  # {time} and {date} are filled in, in Telugu words, at every turn
 
 
@@ -60,19 +60,21 @@ class TtsSettings(_Section):
     """The voice of the cascade."""
 
     engine: Literal["espeak"] = "espeak"
-    rate: float = Field(1.0, ge=0.5, le=2.0)
-    pitch: float = Field(1.0, ge=0.5, le=2.0)
+    rate: float = Field(default=1.0, ge=0.5, le=2.0)
+    pitch: float = Field(default=1.0, ge=0.5, le=2.0)
 
 
 class TurnSettings(_Section):
     """When the user's turn begins and ends. Silero decides speech, Smart Turn the end of a turn."""
 
-    vad_confidence: float = Field(0.7, ge=0, le=1)
-    vad_start_ms: int = Field(200, ge=32, le=2000)
-    vad_stop_ms: int = Field(200, ge=32, le=2000)
-    vad_min_volume: float = Field(0.6, ge=0, le=1)
+    vad_confidence: float = Field(default=0.7, ge=0, le=1)
+    vad_start_ms: int = Field(default=200, ge=32, le=2000)
+    vad_stop_ms: int = Field(default=200, ge=32, le=2000)
+    vad_min_volume: float = Field(default=0.6, ge=0, le=1)
     smart_turn: bool = True
-    hold_ms: int = Field(700, ge=100, le=10000)  # silence that ends a turn whatever the model says
+    hold_ms: int = Field(
+        default=700, ge=100, le=10000
+    )  # silence that ends a turn whatever the model says
 
 
 class CascadeSettings(_Section):
@@ -94,21 +96,21 @@ class VoiceSettings(_Section):
 class LimitSettings(_Section):
     """Bounds that keep one caller from harming the others."""
 
-    max_calls: int = Field(8, ge=1, le=1000)
-    max_call_minutes: float = Field(60, gt=0, le=24 * 60)
-    idle_minutes: float = Field(10, gt=0, le=24 * 60)
-    max_message_kb: int = Field(64, ge=4, le=1024)
-    drain_seconds: float = Field(10, ge=0, le=600)
+    max_calls: int = Field(default=8, ge=1, le=1000)
+    max_call_minutes: float = Field(default=60, gt=0, le=24 * 60)
+    idle_minutes: float = Field(default=10, gt=0, le=24 * 60)
+    max_message_kb: int = Field(default=64, ge=4, le=1024)
+    drain_seconds: float = Field(default=10, ge=0, le=600)
 
 
 class ServerSettings(_Section):
     """Where the server listens and whom it answers."""
 
     host: str = "127.0.0.1"
-    port: int = Field(7860, ge=0, le=65535)
+    port: int = Field(default=7860, ge=0, le=65535)
     allowed_origins: list[str] = []  # empty: the page's own origin only
     token_env: str = "MAATA_TOKEN"  # when that variable is set, /ws asks for its value
-    metrics_port: int = Field(0, ge=0, le=65535)  # 0: /metrics on the main port
+    metrics_port: int = Field(default=0, ge=0, le=65535)  # 0: /metrics on the main port
     metrics_host: str = "127.0.0.1"
 
 

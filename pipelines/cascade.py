@@ -17,7 +17,6 @@ from pipecat.processors.aggregators.llm_response_universal import (
     LLMUserAggregatorParams,
 )
 from pipecat.processors.aggregators.llm_text_processor import LLMTextProcessor
-from pipecat.services.llm_service import LLMService
 from pipecat.services.openai.llm import OpenAILLMService
 from pipecat.transports.base_transport import BaseTransport
 from pipecat.turns.user_start import VADUserTurnStartStrategy
@@ -91,7 +90,7 @@ def build_cascade(
     return CascadeGraph(pipeline, context.user(), context.assistant(), speech, gate)
 
 
-def _language_model(llm: LlmSettings, models: CascadeModels) -> LLMService:
+def _language_model(llm: LlmSettings, models: CascadeModels) -> LlamaService | OpenAILLMService:
     if models.llama is not None:
         return LlamaService(models.llama, max_tokens=llm.max_tokens, temperature=llm.temperature)
     return OpenAILLMService(
