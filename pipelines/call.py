@@ -35,7 +35,6 @@ from services.phrases import NOT_HEARD
 AUDIO_IN_RATE = 16000
 AUDIO_OUT_RATE = 24000
 MAX_REJECTED = 500  # a client that sends this much nonsense is broken or hostile
-WRITE_TIMEOUT_SECONDS = 10  # of pipecat's output transport: the caller has stopped reading
 
 
 class Call:
@@ -60,18 +59,19 @@ class Call:
         self._outcome = "hung up"
         self._interrupting = False
         self._ending: asyncio.Task[None] | None = None
+        wire = CallerSerializer(sample_rate=AUDIO_IN_RATE, on_rejected=self._on_rejected, now=now)
         self._transport = FastAPIWebsocketTransport(
             websocket,
             FastAPIWebsocketParams(
                 audio_in_enabled=True,
                 audio_out_enabled=True,
                 audio_out_end_silence_secs=0,
-                serializer=CallerSerializer(
-                    sample_rate=AUDIO_IN_RATE, on_rejected=self._on_rejected, now=now
-                ),
+                serializer=wire,
             ),
         )
-        self._graph = build_cascade(self._transport, profile.cascade, models, request)
+        self._graph = build_cascade(
+            self._transport, profile.cascade, models, request, wire.begin_answer
+        )
         self._worker = self._build_worker(self._graph)
         self._watch(self._graph)
 

@@ -4,6 +4,7 @@ The `Pipeline` below is the diagram. Knows nothing of sockets, limits or metrics
 """
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pipecat.audio.turn.smart_turn.base_smart_turn import SmartTurnParams
@@ -58,8 +59,9 @@ def build_cascade(
     settings: CascadeSettings,
     models: CascadeModels,
     request: CallRequest,
+    on_answer: Callable[[], None],
 ) -> CascadeGraph:
-    """Wire one call's graph around the shared models."""
+    """Wire one call's graph around the shared models; `on_answer` hears of each new answer."""
     context = LLMContextAggregatorPair(
         LLMContext(), user_params=_user_params(settings.turns, models.turns)
     )
@@ -70,7 +72,7 @@ def build_cascade(
         rate=settings.tts.rate,
         pitch=settings.tts.pitch,
     )
-    gate = AnswerGate()
+    gate = AnswerGate(on_answer)
     llm = settings.llm
     pipeline = Pipeline(
         [

@@ -12,7 +12,7 @@ from typing import Any
 
 import pipecat.frames.protobufs.frames_pb2 as frame_protos
 from google.protobuf.message import DecodeError
-from pipecat.frames.frames import Frame, InputAudioRawFrame
+from pipecat.frames.frames import Frame, InputAudioRawFrame, InterruptionFrame, OutputAudioRawFrame
 from pipecat.serializers.protobuf import ProtobufFrameSerializer
 
 RTVI_LABEL = "rtvi-ai"
@@ -45,10 +45,22 @@ class CallerSerializer(ProtobufFrameSerializer):
         self._now = now
         self._started: float | None = None
         self._samples = 0
+        self._muted = False
+
+    def begin_answer(self) -> None:
+        """A new answer's audio may pass."""
+        self._muted = False
 
     async def serialize(self, frame: Frame) -> str | bytes | None:
-        """Frames that have no form on this wire are left out without a word."""
-        if not isinstance(frame, Frame) or not self._has_form(frame):
+        """Bytes for the caller, or None for what has no form here or must not be heard.
+
+        Pipecat's output transport finishes the chunk it was writing when an interruption came, so
+        up to 40 ms of the old answer would follow the message that told the caller to drop it.
+        Between an interruption and the next answer no audio passes.
+        """
+        if isinstance(frame, InterruptionFrame):
+            self._muted = True
+        if not self._has_form(frame) or (self._muted and isinstance(frame, OutputAudioRawFrame)):
             return None
         return await super().serialize(frame)
 

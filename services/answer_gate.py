@@ -6,6 +6,8 @@ context of its audio); after an interruption everything of an older id is droppe
 nothing about voices.
 """
 
+from collections.abc import Callable
+
 from pipecat.frames.frames import (
     Frame,
     InterruptionFrame,
@@ -21,8 +23,10 @@ from pipecat.processors.frameworks.rtvi.frames import RTVIServerMessageFrame
 class AnswerGate(FrameProcessor):
     """Numbers the answers of a call and drops frames of answers that were interrupted."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_answer: Callable[[], None]) -> None:
+        """Call `on_answer` before the first frame of each answer passes."""
         super().__init__()
+        self._on_answer = on_answer
         self._context: str | None = None
         self.answer = 0  # number of the newest answer; the caller's page counts along
         self.dropped = 0
@@ -35,6 +39,7 @@ class AnswerGate(FrameProcessor):
         elif isinstance(frame, TTSStartedFrame):
             self._context = frame.context_id
             self.answer += 1
+            self._on_answer()
             await self.push_frame(RTVIServerMessageFrame({"type": "answer", "id": self.answer}))
         elif self._is_stale(frame):
             self.dropped += 1

@@ -43,7 +43,21 @@ class LlamaService(LLMService):
             max_tokens: most tokens of one reply.
             temperature: 0 is greedy.
         """
-        super().__init__(settings=LLMSettings(model="llama", temperature=temperature))
+        super().__init__(
+            settings=LLMSettings(
+                model="llama",
+                temperature=temperature,
+                max_tokens=max_tokens,
+                system_instruction=None,  # the memory puts it into the context
+                top_p=None,
+                top_k=None,
+                frequency_penalty=None,
+                presence_penalty=None,
+                seed=None,
+                filter_incomplete_user_turns=False,
+                user_turn_completion_config=None,
+            )
+        )
         self._llama = llama
         self._max_tokens = max_tokens
         self._temperature = temperature

@@ -11,6 +11,7 @@ from pipecat.frames.frames import (
     EndFrame,
     InputAudioRawFrame,
     InputTransportMessageFrame,
+    InterruptionFrame,
     OutputAudioRawFrame,
 )
 
@@ -126,3 +127,12 @@ async def test_frames_without_a_form_are_left_out(serializer):
     assert await serializer.serialize(EndFrame()) is None
     out = await serializer.serialize(OutputAudioRawFrame(b"\0\0", 24000, 1))
     assert out is not None
+
+
+async def test_no_audio_passes_between_an_interruption_and_the_next_answer(serializer):
+    chunk = OutputAudioRawFrame(b"\0\0", 24000, 1)
+    assert await serializer.serialize(chunk)
+    assert await serializer.serialize(InterruptionFrame())
+    assert await serializer.serialize(chunk) is None
+    serializer.begin_answer()
+    assert await serializer.serialize(chunk)
