@@ -23,6 +23,9 @@ _HERE = Path(__file__).parent
 _INNERMOST = re.compile(r"\(([^()]*)\)")
 _MACRO = re.compile(r"<([a-z_]+)>")
 _SLOT = re.compile(r"\{([a-z_]+)\}")
+# A case ending is written onto its word (రవికి); only after a virama does the gap stay, because
+# joining there would make a conjunct that nobody reads (సురేష్ కి).
+_ENDING = re.compile(r"(?<=[\u0C00-\u0C4C]) (కి|లో|ని|తో)(?= |$|[,.?!])")
 
 WHEN = ("", "named", "unnamed", "placed", "unplaced", "clock", "noclock", "answered", "fresh")
 
@@ -58,7 +61,7 @@ def expand(template: str, rng: random.Random) -> str:
 
 def fill(text: str, slots: Slots) -> str:
     """`text` with every slot replaced. `KeyError` for a slot without a value."""
-    return _SLOT.sub(lambda found: slots[found[1]], text)
+    return _ENDING.sub(r"\1", _SLOT.sub(lambda found: slots[found[1]], text))
 
 
 def fits(key: Key, reply: str, slots: Slots) -> bool:

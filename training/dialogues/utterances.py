@@ -9,7 +9,7 @@ import random
 from typing import Literal
 
 from training.dialogues.intents import Intent, expand, fill, load
-from training.dialogues.slots import draw, moment
+from training.dialogues.slots import Slots, draw, moment
 
 Split = Literal["train", "held_out"]
 
@@ -29,6 +29,15 @@ def templates(intent: Intent, split: Split) -> tuple[str, ...]:
     return intent.user if split == "train" and not chosen else chosen
 
 
+def wording(template: str, slots: Slots, rng: random.Random) -> str:
+    """One thing said: the template expanded and filled, now and then with a courtesy around it."""
+    said = fill(expand(template, rng), slots)
+    chance = rng.random()
+    if chance < 0.10:
+        return f"{slots['lead']} {said}"
+    return f"{said} {slots['tail']}" if chance < 0.15 else said
+
+
 def _sample(split: Split, seed: int) -> set[str]:
     said: set[str] = set()
     for intent in load().values():
@@ -38,7 +47,7 @@ def _sample(split: Split, seed: int) -> set[str]:
             rng = random.Random(f"{seed} {template}")
             for _ in range(_TRIES_PER_TEMPLATE):
                 slots = draw(rng, moment(rng), invented=0.1)
-                said.add(fill(expand(template, rng), slots))
+                said.add(wording(template, slots, rng))
     return said
 
 
