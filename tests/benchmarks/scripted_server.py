@@ -86,7 +86,7 @@ class Served:
             quiet = 0 if len(loud) else quiet + 20
             if len(loud):
                 loud_until = start + int(loud[-1]) + 1
-            if loud_until is not None and quiet >= 20 and len(self.user_ends) == known:
+            if loud_until is not None and quiet >= 200 and len(self.user_ends) == known:
                 self.user_ends.append(loud_until)
                 return loud_until
         raise EOFError
