@@ -92,6 +92,7 @@ class SpeechService(TTSService):
         super().__init__(
             push_start_frame=True,
             push_stop_frames=True,
+            max_consecutive_zero_audio_contexts=0,  # a clause that failed says nothing of the next
             settings=TTSSettings(model="speech", voice=voice, language=Language.TE),
         )
         self._synthesizer = synthesizer
