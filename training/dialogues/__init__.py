@@ -5,7 +5,18 @@ recogniser trains on that), `compose` makes whole conversations (the language mo
 those), `unseen` holds 200 independently worded sentences for the evaluation.
 """
 
+from training.dialogues.compose import SYSTEM_PROMPT, Composer, Conversation
 from training.dialogues.intents import DialogueError, Intent, fits, load
 from training.dialogues.utterances import Split, user_utterances
 
-__all__ = ["DialogueError", "Intent", "Split", "fits", "load", "user_utterances"]
+__all__ = [
+    "SYSTEM_PROMPT",
+    "Composer",
+    "Conversation",
+    "DialogueError",
+    "Intent",
+    "Split",
+    "fits",
+    "load",
+    "user_utterances",
+]
