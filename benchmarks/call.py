@@ -9,6 +9,7 @@ import asyncio
 import json
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -114,8 +115,17 @@ def run_call(
     return ANSWERED if outcome.answered and not outcome.call.ended else UNANSWERED
 
 
+def _say(line: str) -> None:
+    print(f"maata call: {line}", file=sys.stderr, flush=True)
+
+
 async def record(
-    address: str, utterances: list[Utterance], out: Path, manners: Manners | None = None
+    address: str,
+    utterances: list[Utterance],
+    out: Path,
+    manners: Manners | None = None,
+    *,
+    progress: Callable[[str], None] = _say,
 ) -> Outcome:
     """Places the call and writes its files into `out`.
 
@@ -123,7 +133,7 @@ async def record(
         Refused: the call never began.
         OSError: `out` cannot be written.
     """
-    call = await place_call(address, utterances, manners, progress=_say)
+    call = await place_call(address, utterances, manners, progress=progress)
     turns = call.recording.turns()
     for turn in turns:
         call.recording.events.append({"event": "measured", **vars(turn)})
@@ -160,7 +170,3 @@ def _explain(outcome: Outcome, utterances: list[Utterance]) -> None:
 def _fail(sentence: str) -> int:
     _say(sentence)
     return USAGE
-
-
-def _say(line: str) -> None:
-    print(f"maata call: {line}", file=sys.stderr, flush=True)

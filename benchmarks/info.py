@@ -1,4 +1,4 @@
-"""What a server says about itself over HTTP: `/api/info` and `/ready`.
+"""What a server says about itself over HTTP: `/api/info`, `/ready` and the files of its page.
 
 Knows nothing about calls.
 """
@@ -35,3 +35,9 @@ def is_ready(base: str, timeout_s: float = 2.0) -> bool:
             return reply.status == 200
     except (OSError, HTTPException):  # not up yet, or 503: still loading
         return False
+
+
+def fetch(url: str, timeout_s: float = 10.0) -> bytes:
+    """The body of one GET; `OSError` if there is none."""
+    with _direct.open(url, timeout=timeout_s) as reply:
+        return reply.read()

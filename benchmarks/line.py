@@ -10,7 +10,7 @@ MAX_MESSAGE = 4 * 2**20  # bytes
 
 REFUSALS = {
     4400: "the server does not know what was asked for",
-    4401: "the token is missing or wrong (give --token)",
+    4401: "the token is missing or wrong (set MAATA_TOKEN)",
     4403: "the server does not accept this origin",
     4408: "the server's time limit for a call was reached",
     4429: "all lines are busy",
