@@ -17,6 +17,7 @@ from loguru import logger
 from maata.profile import AsrSettings, CascadeSettings, LlmSettings, Profile
 from models import weights
 from models.converted import ct2_dir
+from models.espeak import Espeak, EspeakMissing
 from models.llama import Llama
 from models.whisper import Recognizer
 from services.speech import Synthesizer
@@ -73,6 +74,10 @@ class Engines:
         else:
             weights.resolve(llm.model)
             check_device(llm.device)
+        try:
+            _synthesizer(self.profile.cascade)
+        except EspeakMissing as e:
+            raise EngineError(str(e)) from e
 
     def load(self, report: Callable[[str, float], None] = lambda part, share: None) -> None:
         """Load everything; blocks for seconds, so call it from a worker thread.
@@ -158,6 +163,4 @@ def _llama(llm: LlmSettings) -> Llama | None:
 
 
 def _synthesizer(cascade: CascadeSettings) -> Synthesizer:
-    from models.espeak import Espeak
-
     return Espeak()
