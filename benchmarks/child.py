@@ -71,6 +71,11 @@ class Server:
     ) -> None:
         self.stop()
 
+    @property
+    def pid(self) -> int | None:
+        """The server's process id; None before it was started."""
+        return None if self._process is None else self._process.pid
+
     def _await_ready(self, lines: "queue.SimpleQueue[str]") -> str:
         until = time.monotonic() + self._ready_s
         while time.monotonic() < until:

@@ -139,13 +139,15 @@ def late_ms(series: Series) -> float:
     return max((late for o in series.outcomes for late in o.call.late_ms), default=0.0)
 
 
-async def measure(address: str, spoken: Sequence[Spoken], out: Path) -> list[Series]:
+async def measure(
+    address: str, spoken: Sequence[Spoken], out: Path, polite: Manners
+) -> list[Series]:
     """Places all calls of the three series; recordings go below `out`."""
     chunks = [
         [s.utterance for s in spoken[at : at + TURNS_A_CALL]]
         for at in range(0, len(spoken), TURNS_A_CALL)
     ]
-    polite, rude = Manners(), replace(Manners(), barge_in_after_ms=BARGE_IN_AFTER_MS)
+    rude = replace(polite, barge_in_after_ms=BARGE_IN_AFTER_MS)
     single = [
         await record(address, chunk, out / f"single-{n}", polite, progress=_quiet)
         for n, chunk in enumerate(_shown(chunks, "one call at a time"))
@@ -167,13 +169,21 @@ async def measure(address: str, spoken: Sequence[Spoken], out: Path) -> list[Ser
     return [Series("single", single), Series("at-once", at_once), Series("barge-in", barge_in)]
 
 
-def run(url: str, directory: Path, out: Path, engine: str | None, token: str | None) -> int:
+def run(
+    url: str,
+    directory: Path,
+    out: Path,
+    *,
+    engine: str | None = None,
+    token: str | None = None,
+    manners: Manners | None = None,
+) -> int:
     """Measures, writes `turns.jsonl` and `figures.json`, prints; 0 if every goal is met."""
     console = Console(stderr=True)
     try:
         spoken = load(directory)
         address = call_url(url, engine=engine, token=token)
-        all_series = asyncio.run(measure(address, spoken, out))
+        all_series = asyncio.run(measure(address, spoken, out, manners or Manners()))
     except (AudioError, BadAddress, Refused) as e:
         console.print(f"figures: {e}")
         return 2
@@ -222,4 +232,4 @@ if __name__ == "__main__":
     parser.add_argument("--token")
     parser.add_argument("--out", type=Path, default=Path("runs/figures"))
     given = parser.parse_args()
-    sys.exit(run(given.url, given.wavs, given.out, given.engine, given.token))
+    sys.exit(run(given.url, given.wavs, given.out, engine=given.engine, token=given.token))

@@ -6,9 +6,11 @@ caller measured.
 """
 
 import asyncio
+import itertools
+import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -74,8 +76,11 @@ class Served:
             await self.socket.send(encode_audio(pcm[at : at + CHUNK], OUT_RATE))
             due += 0.04 if n else 0.0
 
-    async def next_user_end(self) -> int:
-        """Waits until the caller has been silent for 200 ms after speech; the end's sample."""
+    async def next_user_end(self, onset: Callable[[], Awaitable[None]] | None = None) -> int:
+        """Waits until the caller has been silent for 200 ms after speech; the end's sample.
+
+        `onset` is called when the caller starts to speak.
+        """
         known, quiet = len(self.user_ends), 0
         loud_until = None
         async for data in self.socket:
@@ -84,6 +89,8 @@ class Served:
             self.arrivals.append(time.monotonic())
             loud = np.flatnonzero(np.abs(pcm.astype(int)) > 1000)
             quiet = 0 if len(loud) else quiet + 20
+            if len(loud) and loud_until is None and onset is not None:
+                await onset()
             if len(loud):
                 loud_until = start + int(loud[-1]) + 1
             if loud_until is not None and quiet >= 200 and len(self.user_ends) == known:
@@ -120,3 +127,48 @@ async def ready(served: Served) -> None:
     """The handshake: the caller's client-ready, then bot-ready."""
     await served.socket.recv()
     await served.say("bot-ready", {"version": "2.0.0"})
+
+
+def conversing(answer_ms: int) -> Script:
+    """A server that answers every turn at once and falls silent when it is interrupted."""
+
+    async def script(served: Served) -> None:
+        await ready(served)
+        talking: asyncio.Task[None] | None = None
+
+        async def hush() -> None:
+            if talking is not None and not talking.done():
+                talking.cancel()
+                await served.interrupt()
+
+        for turn in itertools.count(1):
+            await served.next_user_end(hush)
+            await served.say("user-transcription", {"text": "నమస్తే అండి", "final": True})
+            stages = {"endpointing_ms": 200.0, "asr_ms": 20.0, "tts_first_audio_ms": 10.0}
+            latency = {"type": "latency", "turn": turn, "stages": stages, "total_ms": 230.0}
+            await served.say("server-message", latency)
+            talking = asyncio.create_task(served.answer(tone(answer_ms, OUT_RATE)))
+
+    return script
+
+
+@contextmanager
+def serving(script: Script) -> Iterator[str]:
+    """The scripted server on a thread of its own, as `run_call` brings its own event loop."""
+    address: list[str] = []
+    up, done = threading.Event(), threading.Event()
+
+    async def main() -> None:
+        async with scripted(script) as (host, _):
+            address.append(host)
+            up.set()
+            await asyncio.to_thread(done.wait)
+
+    thread = threading.Thread(target=lambda: asyncio.run(main()))
+    thread.start()
+    assert up.wait(5)
+    try:
+        yield address[0]
+    finally:
+        done.set()
+        thread.join(10)

@@ -1,11 +1,7 @@
 """`maata call` as a program: addresses, exit codes, the JSON line and the files."""
 
-import asyncio
 import json
 import socket
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -16,31 +12,9 @@ from benchmarks.call import BadAddress, call_url, run_call
 from benchmarks.caller import Manners
 from benchmarks.wire import IN_RATE, OUT_RATE
 from models.audio import first_audible, speech_end, write_wav
-from tests.benchmarks.scripted_server import Script, Served, ready, scripted, silence, tone
+from tests.benchmarks.scripted_server import Served, ready, serving, silence, tone
 
 QUICK = Manners(lead_in_ms=100, answer_over_ms=200, answer_timeout_s=1)
-
-
-@contextmanager
-def serving(script: Script) -> Iterator[str]:
-    """The scripted server on a thread of its own, as `run_call` brings its own event loop."""
-    address: list[str] = []
-    up, done = threading.Event(), threading.Event()
-
-    async def main() -> None:
-        async with scripted(script) as (host, _):
-            address.append(host)
-            up.set()
-            await asyncio.to_thread(done.wait)
-
-    thread = threading.Thread(target=lambda: asyncio.run(main()))
-    thread.start()
-    assert up.wait(5)
-    try:
-        yield address[0]
-    finally:
-        done.set()
-        thread.join(10)
 
 
 @pytest.fixture
