@@ -33,6 +33,7 @@ class Server:
         self._command = [sys.executable, "-m", "maata.cli", "serve", "--port", "0", *arguments]
         self._ready_s = ready_s
         self._process: subprocess.Popen[str] | None = None
+        self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
 
     def __enter__(self) -> "Server":
         """Starts the process and waits for its `ready http://…` line.
@@ -52,12 +53,11 @@ class Server:
                 env=os.environ | {"PYTHONUNBUFFERED": "1"},
             )
         assert self._process.stdout is not None
-        lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         threading.Thread(
-            target=_forward, args=(self._process.stdout, lines), daemon=True, name="server output"
+            target=_forward, args=(self._process.stdout, self._lines), daemon=True
         ).start()
         try:
-            self.url = self._await_ready(lines)
+            self.url = self._await_ready()
         except BaseException:
             self.stop()
             raise
@@ -76,11 +76,11 @@ class Server:
         """The server's process id; None before it was started."""
         return None if self._process is None else self._process.pid
 
-    def _await_ready(self, lines: "queue.SimpleQueue[str]") -> str:
+    def _await_ready(self) -> str:
         until = time.monotonic() + self._ready_s
         while time.monotonic() < until:
             try:
-                line = lines.get(timeout=0.2)
+                line = self._lines.get(timeout=0.2)
             except queue.Empty:
                 continue
             if not line:
@@ -109,6 +109,8 @@ class Server:
 
 
 def _forward(stream: IO[str], lines: "queue.SimpleQueue[str]") -> None:
-    for line in stream:
-        lines.put(line)
+    """Reads the server's stdout to its end, so that the server never waits for a reader."""
+    with stream:
+        for line in stream:
+            lines.put(line)
     lines.put("")

@@ -35,8 +35,11 @@ def test_a_server_that_cannot_start_is_one_sentence(tmp_path):
 
 
 def test_a_server_that_ends_early_is_named(tmp_path):
-    with pytest.raises(ServerFailed, match="ended before it was ready"):
-        Server(tmp_path / "log", "--no-such-option").__enter__()
+    with (
+        pytest.raises(ServerFailed, match="ended before it was ready"),
+        Server(tmp_path / "log", "--no-such-option"),
+    ):
+        pass
 
 
 @pytest.mark.slow
