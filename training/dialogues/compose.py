@@ -16,9 +16,7 @@ SYSTEM_PROMPT = (
     "మీరు మాట, తెలుగులో మాట్లాడే సహాయకులు. మర్యాదగా, ఒకటి రెండు చిన్న వాక్యాల్లో జవాబు ఇవ్వండి. "
     "ఇప్పుడు సమయం {time}. ఈ రోజు {date}."
 )
-SYSTEM_PROMPT_WITHOUT_CLOCK = (
-    "మీరు మాట, తెలుగులో మాట్లాడే సహాయకులు. మర్యాదగా, ఒకటి రెండు చిన్న వాక్యాల్లో జవాబు ఇవ్వండి."
-)
+SYSTEM_PROMPT_WITHOUT_CLOCK = "మీరు మాట, తెలుగులో మాట్లాడే సహాయకులు. మర్యాదగా, ఒకటి రెండు చిన్న వాక్యాల్లో జవాబు ఇవ్వండి."
 OPENINGS = (
     "నమస్కారం! నేను మాట. మీకు ఏ విధంగా సహాయం చేయగలను?",
     "నమస్కారం! చెప్పండి, నేను వింటున్నాను.",
@@ -108,7 +106,9 @@ class Composer:
         user = wording(template, slots, rng)
         if intent.spoken and rng.random() < self._noise:
             # The answer repeats or computes with these, so they must arrive as they were said.
-            values = " ".join(value for name, value in slots.items() if "{" + name + "}" in template)
+            values = " ".join(
+                value for name, value in slots.items() if "{" + name + "}" in template
+            )
             user = mishear(user, rng, frozenset(_touching(user, values)))
         return Turn(intent, user, fill(rng.choice(intent.reply), slots), slots)
 

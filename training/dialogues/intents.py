@@ -113,7 +113,7 @@ def load() -> dict[str, Intent]:
             if raw.get("id") in raws:
                 raise DialogueError(f"{path.name}: intent {raw['id']} is there twice")
             raws[raw["id"]] = (path, raw)
-    for path, raw in raws.values():
+    for _, raw in raws.values():
         if "like" in raw:  # a case of another intent: worded the same, answered otherwise
             raw["user"] = raws[str(raw["like"])][1]["user"]
     intents = {id_: _parse(path, raw) for id_, (path, raw) in raws.items()}
