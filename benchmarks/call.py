@@ -134,6 +134,11 @@ async def record(
         OSError: `out` cannot be written.
     """
     call = await place_call(address, utterances, manners, progress=progress)
+    # Off the event loop: other calls of this process may still be sending their 20 ms packets.
+    return await asyncio.to_thread(_finish, call, out)
+
+
+def _finish(call: Call, out: Path) -> Outcome:
     turns = call.recording.turns()
     for turn in turns:
         call.recording.events.append({"event": "measured", **vars(turn)})
