@@ -13,11 +13,11 @@ import { SampleCaller } from "./call/sampler";
 import type { CallEvent, EndReason, Source } from "./state/events";
 import { connected, inCall } from "./state/phase";
 import { Store, type CallState } from "./state/store";
-import { clearBanners, hideBanner, showBanner } from "./view/banners";
+import { clearBanners, hideBanner, sentence, showBanner } from "./view/banners";
 import { CaptionsView } from "./view/captions";
 import { byId, make } from "./view/dom";
 import { listenForKeys } from "./view/keys";
-import { renderLatency } from "./view/latency";
+import { renderEar, renderLatency } from "./view/latency";
 import { recall, remember } from "./view/memory";
 import { Meter } from "./view/meter";
 import { hideSamples, markSamples, showSamples } from "./view/samples";
@@ -44,6 +44,7 @@ const sound = new Sound({
     playback = report;
     agentMeter.feed(report.level);
     call.heardLevel(report.level);
+    renderEar(report);
   },
   microphoneLost: () => {
     showBanner("microphone", "warning", say("microphoneLost"));
@@ -168,12 +169,12 @@ function react(event: CallEvent): void {
     hideBanner("lost");
     if (!event.again && sampler) void runSampler();
   } else if (event.kind === "notice") {
-    showBanner("notice", event.level, event.text);
+    showBanner("notice", event.level, sentence(event.text));
   } else if (event.kind === "server" && event.message.type === "notice") {
-    showBanner("notice", event.message.level, event.message.text);
+    showBanner("notice", event.message.level, sentence(event.message.text));
   } else if (event.kind === "server" && event.message.type === "voice" && event.message.fallback) {
-    const words = `${say("voiceFallback", { voice: event.message.id })} ${event.message.reason}`;
-    showBanner("voice", "info", words.trim());
+    const words = say("voiceFallback", { voice: event.message.id });
+    showBanner("voice", "info", `${words} ${sentence(event.message.reason)}`.trim());
   } else if (event.kind === "ended") {
     sampler?.stop();
     sampler = null;
@@ -188,8 +189,11 @@ function react(event: CallEvent): void {
 function showEnding(why: EndReason): void {
   if (why.kind === "microphone") showBanner("ending", "error", say(`microphone.${why.fault}`));
   if (why.kind !== "server") return;
-  showBanner("ending", "error", why.sentence || say(`ending.${why.ending}`));
-  if (why.ending === "token") byId("token-row").hidden = false;
+  showBanner("ending", "error", sentence(why.sentence) || say(`ending.${why.ending}`));
+  if (why.ending === "token") {
+    byId("token-row").hidden = false;
+    byId("token").focus();
+  }
   if (why.ending === "lost" || why.ending === "not-ready") watchServer();
 }
 

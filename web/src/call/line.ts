@@ -45,7 +45,7 @@ export class Line {
       enableCam: false,
       callbacks: this.callbacks(),
     });
-    this.client.setLogLevel(LogLevel.ERROR);
+    this.client.setLogLevel(LogLevel.NONE);
   }
 
   /** Connect and wait until the bot is ready; LineRefused otherwise. */
@@ -134,10 +134,10 @@ export class Line {
 class LineTransport extends WebSocketTransport {
   constructor(
     media: CallMedia,
-    serializer: OrderedSerializer,
+    private readonly frames: OrderedSerializer,
     private readonly closed: (ending: Ending) => void,
   ) {
-    super({ mediaManager: media.asSdk(), serializer, recorderSampleRate: 16_000 });
+    super({ mediaManager: media.asSdk(), serializer: frames, recorderSampleRate: 16_000 });
   }
 
   override initializeWebsocket(): ReturnType<WebSocketTransport["initializeWebsocket"]> {
@@ -145,7 +145,10 @@ class LineTransport extends WebSocketTransport {
     const connect = socket.connect.bind(socket);
     socket.connect = async () => {
       const raw = (await connect()) as Pick<WebSocket, "addEventListener">;
-      raw.addEventListener("close", ({ code, reason }) => this.closed({ code, sentence: reason }));
+      raw.addEventListener("close", async ({ code, reason }) => {
+        await this.frames.settled(); // the message before the close frame says more than its reason
+        this.closed({ code, sentence: reason });
+      });
       return raw;
     };
     return socket;

@@ -41,6 +41,11 @@ export class OrderedSerializer {
     return turn;
   }
 
+  /** Resolves when every frame that has arrived by now was decoded. */
+  async settled(): Promise<void> {
+    await this.last;
+  }
+
   private async decode(data: unknown): Promise<Frame> {
     if (!(data instanceof Blob) || data.size > MAX_FRAME_BYTES) return unreadable();
     try {

@@ -27,6 +27,13 @@ export function showBanner(key: string, level: BannerLevel, text: string, progre
   else holder.append(banner);
 }
 
+/** A server's message as a sentence: capital first, full stop last. */
+export function sentence(text: string): string {
+  const trimmed = text.trim();
+  const end = /[.!?…।]$/.test(trimmed) ? "" : ".";
+  return trimmed === "" ? "" : trimmed[0]!.toLocaleUpperCase() + trimmed.slice(1) + end;
+}
+
 export function hideBanner(key: string): void {
   byId("banners").querySelector(`[data-key="${CSS.escape(key)}"]`)?.remove();
 }

@@ -75,7 +75,7 @@ export class CaptionsView {
     const { said, rest } = botText(caption);
     const cut = caption.cutAt !== null;
     const tag = cut ? make("span", { class: "tag" }, say("interrupted")) : null;
-    const mark = cut && rest ? make("span", { class: "cut-mark", title: say("interruptedAt") }, "⟋") : null;
+    const mark = cut && rest ? make("span", { class: "cut-mark", title: say("interruptedAt") }) : null;
     const pale = rest ? make(cut ? "s" : "span", { class: "rest" }, cut ? rest : spaced(said, rest)) : null;
     if (cut && pale) pale.setAttribute("aria-label", `${say("unspoken")}: ${rest}`);
     return make(

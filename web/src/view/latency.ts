@@ -1,4 +1,8 @@
-/** Draws the answer times: the last one as a number, the last turns as bars of stages, a legend. */
+/**
+ * Draws the answer times (the last one as a number, the last turns as bars of stages, a legend) and
+ * how playback fares.
+ */
+import type { JitterStats } from "../audio/jitter";
 import { STAGES, type Stage } from "../call/messages";
 import { blocks, medianMs, type Turn } from "../state/latency";
 import { say } from "../words/words";
@@ -23,6 +27,15 @@ export function renderLatency(turns: Turn[]): void {
   const median = say("latencyMedian", { n: turns.length, ms: Math.round(medianMs(turns) ?? 0) });
   const figure = make("div", { class: "figure" }, number, make("span", {}, median));
   panel.replaceChildren(figure, chart(turns.slice(-SHOWN)), legend(last));
+}
+
+/** What the ear gets: gaps so far and audio waiting. Called often, written only when it changes. */
+export function renderEar({ underruns, bufferedMs }: JitterStats): void {
+  const line = byId("ear");
+  const waiting = Math.round(bufferedMs / 20) * 20;
+  const text = `${say("underruns")}: ${underruns} · ${say("buffered")}: ${waiting} ms`;
+  if (line.textContent !== text) line.textContent = text;
+  line.hidden = false;
 }
 
 function chart(turns: Turn[]): SVGSVGElement {

@@ -98,7 +98,7 @@ export const english = {
   "stage.tts_first_audio_ms": "First sound",
   "stage.rest": "Other",
   total: "Total",
-  underruns: "gaps in playback",
+  underruns: "Gaps in playback",
   buffered: "buffered",
 
   serverUnreachable: "The server cannot be reached. Trying again…",
