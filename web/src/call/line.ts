@@ -33,6 +33,7 @@ export class Line {
   private readonly media: CallMedia;
   private readonly client: PipecatClient;
   private sentence = ""; // of a fatal error message
+  private unnamedSegments = 0;
   private over: ((ending: Ending) => void) | null = null;
 
   constructor(private readonly listener: LineListener) {
@@ -120,7 +121,8 @@ export class Line {
       onBotOutput: (output) => {
         if (output.will_be_spoken === false) return;
         const said = output.spoken_progress?.accumulated_text ?? (output.spoken ? output.text : "");
-        talk({ kind: "segment", id: output.segment_id ?? 0, text: output.text, said });
+        const id = output.segment_id ?? --this.unnamedSegments; // older servers do not number them
+        talk({ kind: "segment", id, text: output.text, said });
       },
       onServerMessage: (data: unknown) => {
         const message = parseServerMessage(data);

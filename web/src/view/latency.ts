@@ -2,7 +2,7 @@
  * Draws the answer times (the last one as a number, the last turns as bars of stages, a legend) and
  * how playback fares.
  */
-import type { JitterStats } from "../audio/jitter";
+import type { PlaybackReport } from "../audio/playback.worklet";
 import { STAGES, type Stage } from "../call/messages";
 import { blocks, medianMs, type Turn } from "../state/latency";
 import { say } from "../words/words";
@@ -30,12 +30,12 @@ export function renderLatency(turns: Turn[]): void {
 }
 
 /** What the ear gets: gaps so far and audio waiting. Called often, written only when it changes. */
-export function renderEar({ underruns, bufferedMs }: JitterStats): void {
+export function renderEar({ underruns, bufferedMs, playedSeconds }: PlaybackReport): void {
   const line = byId("ear");
   const waiting = Math.round(bufferedMs / 20) * 20;
   const text = `${say("underruns")}: ${underruns} · ${say("buffered")}: ${waiting} ms`;
   if (line.textContent !== text) line.textContent = text;
-  line.hidden = false;
+  line.hidden = playedSeconds === 0;
 }
 
 function chart(turns: Turn[]): SVGSVGElement {

@@ -2,6 +2,7 @@
 import type { AudioDevices } from "../audio/microphone";
 import type { EngineInfo, ServerInfo, VoiceInfo } from "../call/info";
 import { isWord, language, say } from "../words/words";
+import { sentence } from "./banners";
 import { byId, make } from "./dom";
 import { recall, remember } from "./memory";
 
@@ -153,7 +154,7 @@ function engineChoice(engine: EngineInfo, checked: boolean): HTMLLabelElement {
   input.dataset["available"] = String(engine.available);
   const mini = engine.available && engine.starter ? make("span", { class: "mini" }, say("starterBadge")) : null;
   const name = make("strong", {}, isWord(nameKey) ? say(nameKey) : engine.id, mini);
-  const about = engine.available ? (isWord(aboutKey) ? say(aboutKey) : "") : engine.reason;
+  const about = engine.available ? (isWord(aboutKey) ? say(aboutKey) : "") : sentence(engine.reason);
   const words = make("div", {}, name, make("small", {}, about));
   return make("label", { class: engine.available ? "choice" : "choice absent" }, input, words);
 }

@@ -20,9 +20,7 @@ export const telugu: Record<Word, string> = {
   unmute: "మైక్ తెరువు",
   interrupt: "అడ్డుకో",
   sample: "నమూనా కాలర్",
-  sampleStop: "ఆపు",
   sampleNone: "ఈ సర్వర్‌లో నమూనా రికార్డింగులు లేవు.",
-  tryAgain: "మళ్లీ ప్రయత్నించు",
   dismiss: "మూసివేయి",
 
   welcome: "కాల్ చేసి తెలుగులో మాట్లాడండి",
@@ -90,7 +88,6 @@ export const telugu: Record<Word, string> = {
   latency: "జవాబు సమయం",
   latencyNone: "ప్రతి మాట తర్వాత: జవాబుకు ఎంత సమయం పట్టిందో, ఎక్కడ పట్టిందో ఇక్కడ కనిపిస్తుంది.",
   latencyMedian: "{n} జవాబుల మధ్యగతం: {ms} ms",
-  latencyLast: "చివరి జవాబు",
   latencyChart: "చివరి {n} జవాబుల సమయం, దశలవారీగా",
   turn: "వంతు",
   "stage.endpointing_ms": "మాట ముగింపు కోసం వేచి ఉండటం",
