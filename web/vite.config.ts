@@ -11,7 +11,6 @@ const POLICY = [
   "default-src 'self'",
   "connect-src 'self'",
   "img-src 'self' data:",
-  "style-src 'self' 'unsafe-inline'", // widths of the chart's bars are set as styles
   "object-src 'none'",
   "base-uri 'self'",
   "form-action 'none'",

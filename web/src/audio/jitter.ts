@@ -11,7 +11,7 @@ const START_MS = 60; // buffered before an answer starts: one chunk and a half
 const STEP_MS = 20; // added after each underrun ...
 const MAX_START_MS = 240; // ... up to this
 const PATIENCE_MS = 1000; // audio that comes back within this was an underrun, not a new phrase
-const CATCH_UP_MS = 400;
+const CATCH_UP_MS = 200; // or twice what an answer starts with, where that is more
 const CAP_MS = 30_000; // memory bound: beyond it the oldest audio goes
 const FADE_SAMPLES = 128; // one render quantum: a cut without a click, over in under 3 ms
 const QUIET = 0.003; // -50 dBFS
@@ -79,7 +79,7 @@ export class JitterBuffer {
       return;
     }
     if (!this.playing && !this.start(out.length)) return;
-    if (this.size > this.samples(CATCH_UP_MS)) this.skipQuiet(out.length);
+    if (this.size > this.samples(Math.max(CATCH_UP_MS, 2 * this.startMs))) this.skipQuiet(out.length);
     const block = this.take(Math.min(out.length, this.size));
     out.set(block);
     if (block.length < out.length) {
