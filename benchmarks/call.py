@@ -7,9 +7,11 @@ of stdout. Knows nothing about the wire.
 
 import asyncio
 import json
+import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -103,7 +105,7 @@ def run_call(
         directory = out or Path("calls") / time.strftime("%Y%m%d-%H%M%S")
         directory.mkdir(parents=True, exist_ok=True)
         engine = engine or fetch_info(http_base(address)).get("default_engine")
-        outcome = asyncio.run(record(address, utterances, directory, manners))
+        outcome = asyncio.run(_until_ctrl_c(address, utterances, directory, manners))
     except (BadAddress, AudioError, Refused) as e:
         return _fail(str(e))
     except OSError as e:
@@ -126,6 +128,7 @@ async def record(
     manners: Manners | None = None,
     *,
     progress: Callable[[str], None] = _say,
+    hang_up: asyncio.Event | None = None,
 ) -> Outcome:
     """Places the call and writes its files into `out`.
 
@@ -133,9 +136,19 @@ async def record(
         Refused: the call never began.
         OSError: `out` cannot be written.
     """
-    call = await place_call(address, utterances, manners, progress=progress)
+    call = await place_call(address, utterances, manners, progress=progress, hang_up=hang_up)
     # Off the event loop: other calls of this process may still be sending their 20 ms packets.
     return await asyncio.to_thread(_finish, call, out)
+
+
+async def _until_ctrl_c(
+    address: str, utterances: list[Utterance], out: Path, manners: Manners | None
+) -> Outcome:
+    """`record`, which Ctrl-C ends like a call: hung up, with its files written."""
+    hang_up = asyncio.Event()
+    with suppress(NotImplementedError, RuntimeError, ValueError):  # Windows, or no main thread
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, hang_up.set)
+    return await record(address, utterances, out, manners, hang_up=hang_up)
 
 
 def _finish(call: Call, out: Path) -> Outcome:

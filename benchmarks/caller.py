@@ -5,9 +5,10 @@ Knows the wire and the recording; nothing about engines, files or the command li
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import numpy as np
 from websockets.asyncio.client import ClientConnection
@@ -29,6 +30,7 @@ from benchmarks.wire import (
     encode_audio,
 )
 
+T = TypeVar("T")
 POLL_S = 0.01
 NOISY = {"bot-audio-level", "user-audio-level", "metrics"}  # many a second: not worth a line each
 
@@ -207,26 +209,28 @@ async def place_call(
     *,
     clock: Clock | None = None,
     progress: Callable[[str], None] = lambda line: None,
+    hang_up: asyncio.Event | None = None,
 ) -> Call:
     """Calls `url` (`ws://…/ws?…`), says each utterance as one turn, and hangs up.
 
-    A call that breaks off is returned with what was recorded until then and the reason.
+    A call that breaks off, or is ended by setting `hang_up`, is returned with what was recorded
+    until then and the reason.
 
     Raises:
         Refused: the call never began: nobody there, turned away, or never ready.
     """
-    manners = manners or Manners()
-    async with await dial(url, manners.connect_timeout_s) as socket:
+    manners, hang_up = manners or Manners(), hang_up or asyncio.Event()
+    async with await _unless(hang_up, dial(url, manners.connect_timeout_s)) as socket:
         session = _Session(socket, clock or WallClock(), manners, progress)
         try:
-            await session.greet()
+            await _unless(hang_up, session.greet())
         except ConnectionClosed as e:
             raise Refused(hung_up(socket)[0]) from e
         except TimeoutError as e:
             raise Refused(
                 f"the server took the call but did not get ready in {manners.ready_timeout_s:g} s"
             ) from e
-        ended, refused = await _run(session, utterances)
+        ended, refused = await _run(session, utterances, hang_up)
         if ended:
             session.recording.note(session.position(), "ended-early", reason=ended)
         return Call(
@@ -239,16 +243,32 @@ async def place_call(
         )
 
 
-async def _run(session: _Session, utterances: list[Utterance]) -> tuple[str | None, bool]:
+async def _unless(hang_up: asyncio.Event, opening: Coroutine[Any, Any, T]) -> T:
+    """The result of `opening`, which setting `hang_up` gives up."""
+    task, leaving = asyncio.create_task(opening), asyncio.create_task(hang_up.wait())
+    await asyncio.wait((task, leaving), return_when=asyncio.FIRST_COMPLETED)
+    leaving.cancel()
+    if task.done():
+        return task.result()
+    task.cancel()
+    raise Refused("hung up before the call began")
+
+
+async def _run(
+    session: _Session, utterances: list[Utterance], hang_up: asyncio.Event
+) -> tuple[str | None, bool]:
     """Listens, sends and converses at once; returns why it ended early and if it was refused."""
     conversation = asyncio.create_task(session.converse(utterances))
     listening = asyncio.create_task(session.listen())
     sending = asyncio.create_task(session.mic.run())
-    tasks = (conversation, listening, sending)
+    leaving = asyncio.create_task(hang_up.wait())
+    tasks = (conversation, listening, sending, leaving)
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         if conversation.done() and conversation.exception() is None:
             return None, False
+        if leaving.done():
+            return "the caller hung up", False
         if sending.done():  # the reason for a closed line is still to be read from it
             await asyncio.wait([listening], timeout=1)
         for task in (listening, conversation, sending):

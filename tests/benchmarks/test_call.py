@@ -1,6 +1,8 @@
 """`maata call` as a program: addresses, exit codes, the JSON line and the files."""
 
 import json
+import os
+import signal
 import socket
 from pathlib import Path
 
@@ -123,6 +125,30 @@ def test_a_server_that_dies_is_exit_code_1_and_leaves_the_files(wav, tmp_path, c
     assert "2 of 2 turns unanswered" in err
     assert Path(json.loads(out)["stereo"]).stat().st_size > IN_RATE
     assert "ended-early" in (tmp_path / "events.jsonl").read_text(encoding="utf-8")
+
+
+def test_ctrl_c_hangs_up_and_leaves_the_files(wav, tmp_path, capsys):
+    async def patient(served: Served) -> None:
+        await ready(served)
+        await served.next_user_end()
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with serving(patient) as address:
+        assert run_call(address, [wav, wav], out=tmp_path, manners=QUICK) == 1
+    out, err = capsys.readouterr()
+    assert "the caller hung up; 2 of 2 turns unanswered" in err
+    assert json.loads(out)["turns"][0]["user_end_ms"] > 300
+    assert (tmp_path / "call.wav").stat().st_size > IN_RATE
+
+
+def test_ctrl_c_before_the_call_began_is_a_sentence(wav, tmp_path, capsys):
+    async def mute(served: Served) -> None:
+        await served.socket.recv()
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with serving(mute) as address:
+        assert run_call(address, [wav], out=tmp_path, manners=QUICK) == 2
+    assert "hung up before the call began" in capsys.readouterr().err
 
 
 def test_refusals_and_bad_arguments_are_exit_code_2(wav, tmp_path, capsys):
