@@ -42,6 +42,8 @@ class Recipe:
     steps: int = 2200
     batch: int = 16  # conversations
     turns: int = 10  # of a conversation, at most
+    short_share: float = 0.4  # of the steps come first, with conversations of one or two turns:
+    # which words decide the answer is found much sooner when there are few to choose from
     rate: float = 1.5e-3
     warmup: int = 100  # steps
     cooldown: float = 0.25  # share of the steps over which the rate falls to nothing
@@ -101,10 +103,13 @@ def batches(recipe: Recipe, encoder: Encoder, split: Split, first: int = 0) -> I
     skip = first % _POOL
     while True:
         seed = recipe.seed * 1_000_003 + pool
-        composer = Composer(seed, split)
-        talks = [composer.conversation(recipe.turns) for _ in range(_POOL * recipe.batch)]
+        short = split == "train" and pool * _POOL < recipe.short_share * recipe.steps
+        turns = min(2, recipe.turns) if short else recipe.turns
+        composer = Composer(seed, split, prompted=0.35 if short else 0.95)
+        rows_a_batch = recipe.batch * (5 if short else 1)  # about as many tokens either way
+        talks = [composer.conversation(turns) for _ in range(_POOL * rows_a_batch)]
         rows = sorted((encoder.encode(talk) for talk in talks), key=lambda row: len(row[0]))
-        cuts = [rows[at : at + recipe.batch] for at in range(0, len(rows), recipe.batch)]
+        cuts = [rows[at : at + rows_a_batch] for at in range(0, len(rows), rows_a_batch)]
         random.Random(seed).shuffle(cuts)
         for cut in cuts[skip:]:
             longest = max(len(ids) for ids, _ in cut)

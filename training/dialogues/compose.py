@@ -64,15 +64,23 @@ class Composer:
         split: whose paraphrase templates the caller uses.
         noise: chance that a turn arrives with recogniser errors.
         invented: chance that a told name is a made-up one.
+        prompted: chance that the conversation has a system prompt.
     """
 
     def __init__(
-        self, seed: int, split: Split = "train", *, noise: float = 0.25, invented: float = 0.4
+        self,
+        seed: int,
+        split: Split = "train",
+        *,
+        noise: float = 0.25,
+        invented: float = 0.4,
+        prompted: float = 1.0,
     ) -> None:
         self._rng = random.Random(seed)
         self._split: Split = split
         self._noise = noise
         self._invented = invented
+        self._prompted = prompted
         self._intents = [i for i in load().values() if templates(i, split)]
         self._continued = {earlier for i in load().values() for earlier in i.after}
 
@@ -81,9 +89,12 @@ class Composer:
         rng = self._rng
         now = moment(rng)
         # One call in ten has no clock in its prompt, so that the time is copied and never guessed.
-        clock = rng.random() < 0.9
+        prompted = rng.random() < self._prompted
+        clock = prompted and rng.random() < 0.9
         system = fill(SYSTEM_PROMPT, clock_slots(now)) if clock else SYSTEM_PROMPT_WITHOUT_CLOCK
-        talk = Conversation(system, rng.choice(OPENINGS) if rng.random() < 0.3 else "")
+        talk = Conversation(
+            system if prompted else "", rng.choice(OPENINGS) if rng.random() < 0.3 else ""
+        )
         known: Slots = {}
         for _ in range(rng.randint(1, max_turns)):
             slots = draw(rng, now, invented=self._invented) | known
