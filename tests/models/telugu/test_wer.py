@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.telugu.standard import collapse, script_fidelity, te_std
@@ -23,12 +23,14 @@ def plain_distance(a: str, b: str) -> int:
     return row[-1]
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.text("కఖగ ్", max_size=40), st.text("కఖగ ్", max_size=40))
 def test_edit_distance_is_levenshtein(a, b):
     assert edit_distance(a, b) == plain_distance(a, b) == edit_distance(b, a)
 
 
-@given(st.text("abc", min_size=60, max_size=150), st.text("abc", min_size=60, max_size=150))
+@settings(deadline=None, max_examples=30)
+@given(st.text("abc", min_size=60, max_size=90), st.text("abc", min_size=60, max_size=90))
 def test_edit_distance_beyond_one_machine_word(a, b):
     assert edit_distance(a, b) == plain_distance(a, b)
 
