@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import statistics
 import time
 
 import numpy as np
@@ -47,7 +46,7 @@ async def test_lateness_never_accumulates():
 
 @pytest.mark.slow
 async def test_a_thousand_packets_in_real_time():
-    """20 s on the real clock. A busy machine may be late at times, but never drifts."""
+    """20 s on the real clock. A busy machine makes packets late, but the schedule never drifts."""
     origin, sent = time.monotonic(), []
 
     async def send(packet: np.ndarray) -> None:
@@ -56,8 +55,8 @@ async def test_a_thousand_packets_in_real_time():
     await Microphone(send, WallClock(), origin).run(1_000)
     late = [at - (origin + (n + 1) * 0.02) for n, at in enumerate(sent)]
     assert min(late) >= -0.001
-    assert statistics.median(late) < 0.005
-    assert statistics.median(late[-100:]) < 0.005
+    for at in range(0, 1_000, 100):  # a drift would show in the best packet of every second
+        assert min(late[at : at + 100]) < 0.005
 
 
 async def test_utterances_go_out_whole_between_silence():
