@@ -105,13 +105,14 @@ def _language_model(llm: LlmSettings, models: CascadeModels) -> LlamaService | O
 
 
 def _user_params(turns: TurnSettings, models: TurnModels) -> LLMUserAggregatorParams:
-    hold = turns.hold_ms / 1000
     stop_secs = turns.vad_stop_ms / 1000
+    # Both strategies begin to count when the VAD has seen its own share of the silence.
+    hold = max(0.0, turns.hold_ms / 1000 - stop_secs)
     if turns.smart_turn:
         analyzer = SharedSmartTurn(models.smart_turn, SmartTurnParams(stop_secs=hold))
         stop = TurnAnalyzerUserTurnStopStrategy(turn_analyzer=analyzer)
     else:
-        stop = SpeechTimeoutUserTurnStopStrategy(user_speech_timeout=max(0.0, hold - stop_secs))
+        stop = SpeechTimeoutUserTurnStopStrategy(user_speech_timeout=hold)
     return LLMUserAggregatorParams(
         vad_analyzer=SharedSilero(
             models.silero,

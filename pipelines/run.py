@@ -6,6 +6,7 @@ Knows uvicorn and signals; nothing of calls.
 import asyncio
 import socket
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -50,7 +51,9 @@ def listen(host: str, port: int) -> socket.socket:
         PortInUse: with the remedy.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    # Named, because asyncio sets TCP_NODELAY only on sockets that say they are TCP; without it the
+    # kernel holds small messages back for up to 25 ms (measured; 0.3 ms with it).
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         sock.bind((host, port))
@@ -97,9 +100,19 @@ def serve(profile: Profile) -> None:
         await server.serve(sockets=[sock])
         announcing.cancel()
 
-    asyncio.run(main())
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(main())
     if engines.error:
         raise EngineError(engines.error)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop where it exists (not on Windows): a third of asyncio's cost per message."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
 
 
 async def _announce(engines: Engines, sock: socket.socket, server: uvicorn.Server) -> None:
