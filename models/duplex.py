@@ -77,6 +77,7 @@ class DuplexEngine:
         self.delay: int = max(lm.delays)  # frames
         self.last_tick = 0.0  # seconds the latest step took
         self.ticks = 0
+        self.missed = 0  # deadlines, of all calls there ever were
         self._padding: int = lm.text_padding_token_id
         self._clock = clock
         self._mimi = mimi
@@ -151,6 +152,7 @@ class DuplexEngine:
 
     def count_missed(self, frames: int) -> None:
         """Records that every call in progress missed this many deadlines."""
+        self.missed += frames * len(self.calls)
         for call in self.calls:
             call.counters.missed += frames
 
@@ -209,8 +211,7 @@ class DuplexEngine:
         finished_at = self._clock()
         self.last_tick = finished_at - started
         if deadline is not None and finished_at > deadline:
-            for call in calls:
-                call.counters.missed += 1
+            self.count_missed(1)
         self._end_calls(calls, bad)
         return len(calls)
 

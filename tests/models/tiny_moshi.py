@@ -7,6 +7,9 @@ from moshi.models import loaders
 from moshi.models.compression import MimiModel
 from moshi.models.lm import LMModel
 
+from models.duplex import DuplexEngine, Sampling
+from models.duplex_streams import DuplexStreams
+
 CARD = 32
 CODEBOOKS = 4  # per side; Moshi's own 8 double the steps of the depformer
 CONTEXT = 24  # steps the language model remembers: short, so that tests go past it
@@ -89,3 +92,12 @@ def tiny_lm(
         for parameter in lm.parameters():
             parameter.mul_(2.0)
     return lm
+
+
+def tiny_host(slots: int) -> DuplexStreams:
+    """A host's engine, for a process of its own; greedy, two voices and one emotion."""
+    torch.set_num_threads(1)
+    lm = tiny_lm(voices=["a", "b"], emotions=["calm"])
+    engine = DuplexEngine(tiny_mimi(), lm, slots=slots, sampling=Sampling(greedy=True))
+    engine.warm_up()
+    return DuplexStreams(engine)

@@ -1,0 +1,87 @@
+"""The duplex engine behind a host's door: bytes to samples, options to a voice, ends to reasons.
+
+Options of a stream are `voice` (a name, or names with weights) and `emotion`. Knows nothing of
+processes or sockets.
+"""
+
+from dataclasses import asdict
+
+import numpy as np
+
+from models.audio import to_int16
+from models.duplex import DuplexEngine, SlotsFull
+from models.duplex_call import FINISHED, LEFT, Call
+from models.host_engine import End, OpenRefused
+from models.host_messages import Chunk, Option
+
+RETRY_AFTER = 10.0  # seconds: calls last minutes, so one of a full house ends about this soon
+
+
+class DuplexStream:
+    """One call as a stream: int16 PCM in, int16 PCM with one text token a chunk out."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+
+    @property
+    def end(self) -> End | None:
+        reason = self._call.ended
+        return None if reason is None else End(reason, fault=reason not in (FINISHED, LEFT))
+
+    @property
+    def counters(self) -> dict[str, float]:
+        box = self._call.input
+        return {**asdict(self._call.counters), "silence": box.silence, "dropped": box.dropped}
+
+    def push(self, chunk: Chunk) -> None:
+        if len(chunk.pcm) % 2:
+            raise ValueError("PCM is int16: an odd number of bytes is no audio")
+        self._call.push(np.frombuffer(chunk.pcm, dtype="<i2").astype(np.int16, copy=False))
+
+    def finish(self) -> None:
+        self._call.finish()
+
+    def take(self) -> list[Chunk]:
+        return [
+            Chunk(pcm=to_int16(frame.pcm).tobytes(), tokens=(frame.text_token,))
+            for frame in self._call.take()
+        ]
+
+    def close(self) -> None:
+        self._call.leave()
+
+
+class DuplexStreams:
+    """A host's engine (`models.host_engine.HostEngine`) made of a duplex engine."""
+
+    def __init__(self, engine: DuplexEngine) -> None:
+        self._engine = engine
+        self.period: float | None = 1.0 / engine.frame_rate  # seconds
+
+    def open(self, options: dict[str, Option]) -> DuplexStream:
+        """Raises OpenRefused when every slot is taken, ValueError for what the model lacks."""
+        if unknown := set(options) - {"voice", "emotion"}:
+            raise ValueError(f"unknown option {min(unknown)!r}: voice and emotion can be given")
+        voice, emotion = options.get("voice"), options.get("emotion")
+        if isinstance(voice, float | int) or not isinstance(emotion, str | None):
+            raise ValueError("a voice is a name or names with weights, an emotion is a name")
+        try:
+            return DuplexStream(self._engine.join(voice, emotion))
+        except SlotsFull as e:
+            raise OpenRefused(str(e), RETRY_AFTER) from e
+
+    def tick(self, deadline: float | None) -> bool:
+        self._engine.tick(deadline)
+        return False
+
+    def skipped(self, ticks: int) -> None:
+        self._engine.count_missed(ticks)
+
+    def health(self) -> dict[str, float]:
+        return {
+            "slots": self._engine.slots,
+            "calls": len(self._engine.calls),
+            "ticks": self._engine.ticks,
+            "last_tick_seconds": self._engine.last_tick,
+            "missed_deadlines": self._engine.missed,
+        }
