@@ -69,11 +69,12 @@ def serve(
             overrides[key] = str(value)
     with user_errors():
         loaded = load_profile(profile, overrides)
-    from pipelines.run import EngineError, PortInUse, set_up_log
-    from pipelines.run import serve as run_server
+    from maata.log import set_up_log
 
     set_up_log(log_level.upper())
     from models.weights import WeightsMissing
+    from pipelines.run import EngineError, PortInUse
+    from pipelines.run import serve as run_server
 
     with user_errors(EngineError, PortInUse, WeightsMissing):
         run_server(loaded)

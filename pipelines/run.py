@@ -1,17 +1,14 @@
-"""The server as a process: its socket, its log and its orderly end.
+"""The server as a process: its socket and its orderly end.
 
 Knows uvicorn and signals; nothing of calls.
 """
 
 import asyncio
 import socket
-import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import uvicorn
-from loguru import logger
 from prometheus_client import start_http_server
 
 from maata.profile import Profile
@@ -23,25 +20,6 @@ WORKER_THREADS = 32  # a waiting model call holds one; eight calls hold at most 
 
 class PortInUse(Exception):
     """Another program listens there; the sentence names the remedy."""
-
-
-def set_up_log(level: str) -> None:
-    """One line an event on stderr; records bound with json=True are whole JSON lines.
-
-    Transcripts are logged by nobody above debug level; pipecat names unspoken text in a warning of
-    its TTS service, which is therefore cut.
-    """
-    logger.remove()
-
-    def layout(record: Any) -> str:
-        if record["extra"].get("json"):
-            return "{message}\n"
-        return "{time:HH:mm:ss.SSS} {level} {message}\n{exception}"
-
-    def has_no_transcript(record: Any) -> bool:
-        return level == "DEBUG" or "not speaking [" not in record["message"]
-
-    logger.add(sys.stderr, level=level, format=layout, filter=has_no_transcript, diagnose=False)
 
 
 def listen(host: str, port: int) -> socket.socket:

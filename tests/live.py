@@ -4,7 +4,7 @@ import asyncio
 import json
 import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
@@ -14,6 +14,7 @@ import pipecat.frames.protobufs.frames_pb2 as proto
 import uvicorn
 import websockets
 from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
 
 from maata.profile import Profile
 from models.espeak import Espeak
@@ -98,6 +99,11 @@ class Caller:
     _sending: asyncio.Task[None] | None = None
 
     async def listen(self) -> None:
+        """Take what comes until the line closes, however it closes."""
+        with suppress(ConnectionClosed):
+            await self._take_all()
+
+    async def _take_all(self) -> None:
         async for data in self.socket:
             frame: Any = proto.Frame.FromString(data if isinstance(data, bytes) else b"")
             match frame.WhichOneof("frame"):
@@ -129,7 +135,10 @@ class Caller:
         deadline = monotonic() + seconds
         while not condition():
             assert monotonic() < deadline, f"never came; messages: {self.kinds()}"
-            await self.send_audio(np.zeros(PACKET * 2, dtype=np.int16))
+            with suppress(ConnectionClosed):  # what came before the end may still satisfy
+                await self.send_audio(np.zeros(PACKET * 2, dtype=np.int16))
+                continue
+            await asyncio.sleep(0.02)
 
     def kinds(self) -> list[str]:
         return [m["type"] for m in self.messages]
