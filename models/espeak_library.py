@@ -92,6 +92,7 @@ class Library:
         )
         if self.sample_rate <= 0:
             raise EspeakMissing(f"espeak-ng could not read its data in {self.data}: {_REMEDY}")
+        self._variants = frozenset(self.variants())
         self._lock = threading.Lock()
         self._sink: Sink | None = None
         self._origin: list[int] = []
@@ -128,7 +129,9 @@ class Library:
 
     def _apply(self, settings: Settings) -> None:
         name = f"te+{settings.variant}" if settings.variant else "te"
-        if self._lib.espeak_SetVoiceByName(name.encode()) != 0:
+        known = not settings.variant or settings.variant in self._variants
+        # espeak itself accepts an unknown variant and speaks with the plain voice.
+        if not known or self._lib.espeak_SetVoiceByName(name.encode()) != 0:
             raise EspeakFailed(f"espeak-ng has no voice '{name}'; see models.espeak.variants().")
         for parameter, value in (
             (_RATE, min(max(settings.words_per_minute, 80), 450)),
