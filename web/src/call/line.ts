@@ -124,6 +124,7 @@ export class Line {
         const id = output.segment_id ?? --this.unnamedSegments; // older servers do not number them
         talk({ kind: "segment", id, text: output.text, said });
       },
+      onBotTtsText: ({ text }) => talk({ kind: "said", text }),
       onServerMessage: (data: unknown) => {
         const message = parseServerMessage(data);
         if (message) talk({ kind: "server", message });

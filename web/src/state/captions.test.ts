@@ -71,6 +71,14 @@ describe("the agent", () => {
     expect(lines(captions)).toEqual(["bot 1: సరే[అండి]"]);
   });
 
+  test("words are marked one by one as they are spoken", () => {
+    const words = ["కిలో", "₹40,"].map((text): CallEvent => ({ kind: "said", text }));
+    const clause = segment(1, "కిలో ₹40, అండి.", "");
+    expect(lines(play(thinking, wrote("కిలో ₹40, అండి."), answer(1), clause, ...words))).toEqual([
+      "bot 1: కిలో ₹40,[అండి.]",
+    ]);
+  });
+
   test("a second turn never writes into the first answer", () => {
     const captions = play(
       ...[thinking, wrote("ఒకటి"), answer(1), segment(1, "ఒకటి", "ఒకటి")],

@@ -23,6 +23,8 @@ export interface BotCaption {
   written: string;
   /** Clauses on their way through the synthesizer. */
   segments: { id: number; text: string; said: string }[];
+  /** Words as they are spoken, when the synthesizer marks them. */
+  words: string;
   open: boolean;
   /** Set when the caller interrupted: what had been spoken by then. */
   cutAt: string | null;
@@ -67,6 +69,8 @@ export function reduceCaptions(captions: Captions, event: CallEvent): Captions {
       return changeBot(captions, (bot) => ({ ...bot, written: bot.written + event.text }));
     case "segment":
       return changeBot(captions, (bot) => ({ ...bot, segments: withSegment(bot.segments, event) }));
+    case "said":
+      return changeBot(captions, (bot) => ({ ...bot, words: join([bot.words, event.text]) }));
     case "server":
       if (event.message.type === "answer") return named(captions, event.message.id);
       if (event.message.type === "interrupted") {
@@ -80,20 +84,19 @@ export function reduceCaptions(captions: Captions, event: CallEvent): Captions {
 
 /** A bot caption as it is read: what was spoken, and what is still to be (or never was) spoken. */
 export function botText(caption: BotCaption): { said: string; rest: string } {
-  const spoken = join(caption.segments.map((segment) => segment.said));
-  const waiting = join(caption.segments.map((segment) => segment.text.slice(segment.said.length)));
-  const all = caption.written.trim() || join([spoken, waiting]);
+  const spoken = caption.words || join(caption.segments.map((segment) => segment.said));
+  const clauses = join(caption.segments.map((segment) => segment.text));
+  const all = caption.written.trim() || clauses || spoken;
   if (caption.cutAt !== null) {
     const said = caption.cutAt.trim();
     return { said, rest: remainder(all, said) };
   }
   // Clauses may be spoken in other words than written (numbers, dates): then written wins.
   if (!caption.open) return { said: all, rest: "" };
-  const rest = remainder(all, spoken);
-  return rest === "" && waiting !== "" ? { said: spoken, rest: waiting } : { said: spoken, rest };
+  return { said: spoken, rest: remainder(all, spoken) };
 }
 
-/** What is left of `all` after `said`, spaces ignored; all of it when nothing was said. */
+/** What is left of `all` after `said`, spaces ignored; nothing where other words were spoken. */
 function remainder(all: string, said: string): string {
   if (said === "") return all;
   let i = 0;
@@ -149,6 +152,7 @@ function changeBot(captions: Captions, change: (bot: BotCaption) => BotCaption):
     answer: typeof captions.answer === "number" ? captions.answer : null,
     written: "",
     segments: [],
+    words: "",
     open: true,
     cutAt: null,
   };

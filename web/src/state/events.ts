@@ -13,6 +13,7 @@ export type TalkEvent =
   | { kind: "llm-started" }
   | { kind: "wrote"; text: string }
   | { kind: "segment"; id: number; text: string; said: string }
+  | { kind: "said"; text: string }
   | { kind: "flush" }
   | { kind: "notice"; level: "info" | "warning"; text: string }
   | { kind: "server"; message: ServerMessage };
