@@ -77,6 +77,7 @@ class DuplexEngine:
         self.delay: int = max(lm.delays)  # frames
         self.last_tick = 0.0  # seconds the latest step took
         self.ticks = 0
+        self.ended = 0  # calls
         self.missed = 0  # deadlines, of all calls there ever were
         self._padding: int = lm.text_padding_token_id
         self._clock = clock
@@ -138,11 +139,16 @@ class DuplexEngine:
         self._calls[slot] = call
         return call
 
+    def check(self, voice: str | Mapping[str, float] | None, emotion: str | None) -> None:
+        """Raises UnknownCondition as `join` would, whether there is room or not."""
+        self._conditions.embed(Choice.of(voice, emotion))
+
     def release(self, call: Call, reason: str) -> None:
         """Ends a call and wipes its slot; does nothing when the slot is no longer this call's."""
         call.ended = call.ended or reason
         if self._calls[call.slot] is call:
             self._calls[call.slot] = None
+            self.ended += 1
             self._wipe([call.slot])
 
     @property

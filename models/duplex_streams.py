@@ -1,20 +1,19 @@
 """The duplex engine behind a host's door: bytes to samples, options to a voice, ends to reasons.
 
 Options of a stream are `voice` (a name, or names with weights) and `emotion`. Knows nothing of
-processes or sockets.
+processes or sockets. A stream is admitted only if the engine would still meet its deadlines.
 """
 
 from dataclasses import asdict
 
 import numpy as np
 
+from models.admission import ENOUGH_TICKS, Admission, TickCurve
 from models.audio import to_int16
-from models.duplex import DuplexEngine, SlotsFull
+from models.duplex import DuplexEngine
 from models.duplex_call import FINISHED, LEFT, Call
 from models.host_engine import End, OpenRefused
 from models.host_messages import Chunk, Option
-
-RETRY_AFTER = 10.0  # seconds: calls last minutes, so one of a full house ends about this soon
 
 
 class DuplexStream:
@@ -54,24 +53,31 @@ class DuplexStream:
 class DuplexStreams:
     """A host's engine (`models.host_engine.HostEngine`) made of a duplex engine."""
 
-    def __init__(self, engine: DuplexEngine) -> None:
+    def __init__(self, engine: DuplexEngine, admission: Admission) -> None:
         self._engine = engine
+        self._admission = admission
+        self._ended = engine.ended
         self.period: float | None = 1.0 / engine.frame_rate  # seconds
 
     def open(self, options: dict[str, Option]) -> DuplexStream:
-        """Raises OpenRefused when every slot is taken, ValueError for what the model lacks."""
+        """Raises OpenRefused when there is no room, ValueError for what the model lacks."""
         if unknown := set(options) - {"voice", "emotion"}:
             raise ValueError(f"unknown option {min(unknown)!r}: voice and emotion can be given")
         voice, emotion = options.get("voice"), options.get("emotion")
         if isinstance(voice, float | int) or not isinstance(emotion, str | None):
             raise ValueError("a voice is a name or names with weights, an emotion is a name")
-        try:
-            return DuplexStream(self._engine.join(voice, emotion))
-        except SlotsFull as e:
-            raise OpenRefused(str(e), RETRY_AFTER) from e
+        self._engine.check(voice, emotion)  # first: no waiting will help against a wrong name
+        refusal = self._admission.refusal(len(self._engine.calls))
+        if refusal is not None:
+            raise OpenRefused(refusal.reason, refusal.retry_after)
+        return DuplexStream(self._engine.join(voice, emotion))
 
     def tick(self, deadline: float | None) -> bool:
-        self._engine.tick(deadline)
+        calls = self._engine.tick(deadline)
+        self._admission.ticked(calls, self._engine.last_tick)
+        for _ in range(self._engine.ended - self._ended):
+            self._admission.left()
+        self._ended = self._engine.ended
         return False
 
     def skipped(self, ticks: int) -> None:
@@ -84,4 +90,32 @@ class DuplexStreams:
             "ticks": self._engine.ticks,
             "last_tick_seconds": self._engine.last_tick,
             "missed_deadlines": self._engine.missed,
+            "next_call_p99_seconds": self._admission.predict(len(self._engine.calls) + 1),
         }
+
+
+def measure(engine: DuplexEngine, *, ticks: int = ENOUGH_TICKS) -> TickCurve:
+    """The engine's tick curve on this machine, from calls that are made and ended for it.
+
+    Takes three batch sizes x `ticks` steps; to be done before the first caller comes.
+    """
+    rng = np.random.default_rng(0)
+    noise = rng.normal(0, 0.1, (8, engine.frame_size)).astype(np.float32)
+    calls: list[Call] = []
+
+    def tick(batch: int) -> None:
+        while len(calls) < batch:
+            calls.append(engine.join())
+        for i, call in enumerate(calls):
+            call.push(noise[(i + engine.ticks) % len(noise)])
+        engine.tick()
+        for call in calls:
+            call.take()
+
+    try:
+        return TickCurve.measure(
+            tick, sorted({1, (engine.slots + 1) // 2, engine.slots}), ticks=ticks
+        )
+    finally:
+        for call in calls:
+            call.leave()

@@ -157,7 +157,7 @@ async def test_killed_in_mid_call_it_ends_its_streams_and_comes_back() -> None:
 async def test_duplex_calls_in_a_process_of_their_own() -> None:
     async with running(DUPLEX) as host:
         one, other = await host.open({"voice": "a"}), await host.open({"emotion": "calm"})
-        with pytest.raises(StreamRefused, match="all 2 slots are taken") as refused:
+        with pytest.raises(StreamRefused, match="all 2 places are taken") as refused:
             await host.open({})
         assert refused.value.retry_after
         for options, complaint in (

@@ -7,8 +7,9 @@ from moshi.models import loaders
 from moshi.models.compression import MimiModel
 from moshi.models.lm import LMModel
 
+from models.admission import Admission
 from models.duplex import DuplexEngine, Sampling
-from models.duplex_streams import DuplexStreams
+from models.duplex_streams import DuplexStreams, measure
 
 CARD = 32
 CODEBOOKS = 4  # per side; Moshi's own 8 double the steps of the depformer
@@ -100,4 +101,5 @@ def tiny_host(slots: int) -> DuplexStreams:
     lm = tiny_lm(voices=["a", "b"], emotions=["calm"])
     engine = DuplexEngine(tiny_mimi(), lm, slots=slots, sampling=Sampling(greedy=True))
     engine.warm_up()
-    return DuplexStreams(engine)
+    budget = 60.0  # seconds: tests run where every core is taken
+    return DuplexStreams(engine, Admission(measure(engine, ticks=3), budget=budget, slots=slots))
