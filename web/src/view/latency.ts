@@ -45,7 +45,7 @@ function chart(turns: Turn[]): SVGSVGElement {
   const height = turns.length * ROW;
   const label = [
     say("latencyChart", { n: turns.length }),
-    ...turns.map((turn) => `${say("turn")} ${turn.turn}: ${Math.round(turn.totalMs)} ms`),
+    ...turns.map((turn) => `${say("turn")} ${turn.turn}: ${duration(turn.totalMs)}`),
   ].join("; ");
   const box = { viewBox: `0 0 ${WIDTH} ${height}`, role: "img", class: "chart", "aria-label": label };
   return makeSvg("svg", box, ...rows);
@@ -55,13 +55,13 @@ function bar(turn: Turn, row: number, scale: number, newest: boolean): SVGGEleme
   const y = row * ROW + (ROW - BAR) / 2;
   const pieces = blocks(turn).map(({ stage, startMs, ms }) => {
     const place = { x: LEFT + startMs * scale, y, width: Math.max(1, ms * scale - 1), height: BAR };
-    const hint = makeSvg("title", {}, `${say(`stage.${stage}`)}: ${Math.round(ms)} ms`);
+    const hint = makeSvg("title", {}, `${say(`stage.${stage}`)}: ${duration(ms)}`);
     return makeSvg("rect", { ...place, rx: 2.5, class: colour(stage) }, hint);
   });
   const baseline = y + BAR - 2;
   const name = makeSvg("text", { x: LEFT - 8, y: baseline, "text-anchor": "end" }, String(turn.turn));
   const end = LEFT + turn.totalMs * scale + 6;
-  const total = makeSvg("text", { x: end, y: baseline }, `${Math.round(turn.totalMs)} ms`);
+  const total = makeSvg("text", { x: end, y: baseline }, duration(turn.totalMs));
   return makeSvg("g", { class: newest ? "newest" : "older" }, name, ...pieces, total);
 }
 
@@ -75,10 +75,15 @@ function legend(last: Turn): HTMLUListElement {
         {},
         make("i", { class: colour(stage) }),
         make("span", {}, say(`stage.${stage}`)),
-        make("b", {}, `${Math.round(shown.get(stage) ?? 0)} ms`),
+        make("b", {}, duration(shown.get(stage) ?? 0)),
       ),
     );
   return make("ul", { class: "legend" }, ...rows);
+}
+
+/** Milliseconds, or seconds where milliseconds would be too long to read. */
+function duration(ms: number): string {
+  return ms < 10_000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
 }
 
 function colour(stage: Stage | "rest"): string {
