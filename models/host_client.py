@@ -187,10 +187,12 @@ class HostClient:
         """Sends one message. Raises HostLost when the host is gone or does not read."""
         if self.lost is not None:
             raise HostLost(self.lost)
+        sent = asyncio.ensure_future(self._socket.send(m.encode(message)))
+        if sent.done():  # as it is unless a thousand messages wait already
+            sent.result()
+            return
         try:
-            # Done at once unless a thousand messages wait already.
-            async with asyncio.timeout(SEND_PATIENCE):
-                await self._socket.send(m.encode(message))
+            await asyncio.wait_for(sent, SEND_PATIENCE)
         except TimeoutError:
             self.lose("the host does not read what it is sent")
             raise HostLost("the host does not read what it is sent") from None

@@ -92,6 +92,12 @@ async def collect(stream: Stream) -> list[m.Chunk]:
     return [chunk async for chunk in stream]
 
 
+async def flood(stream: Stream) -> None:
+    """More than any queue between here and the engine holds."""
+    for _ in range(20 * m.WAITING):
+        await stream.push(m.Chunk(text=TEXT))
+
+
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """A host of nobody: a speech engine at an address, as a second front process finds it."""
@@ -193,6 +199,18 @@ async def test_a_host_that_hangs_is_replaced() -> None:
         assert host.health.pid != pid
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+
+
+async def test_pushing_at_a_host_that_does_not_read_ends_instead_of_growing() -> None:
+    async with running(SPEECH, silence=120.0) as host, loop_watched():
+        stream = await host.open({})
+        pid = host.health.pid
+        assert pid is not None
+        os.kill(pid, signal.SIGSTOP)
+        with pytest.raises(HostLost, match="does not read"):
+            await flood(stream)
+        await until(lambda: host.health.state == "ready")
+        assert host.health.pid != pid
 
 
 async def test_an_engine_that_cannot_be_loaded_says_why() -> None:
