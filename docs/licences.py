@@ -23,7 +23,7 @@ PERMISSIVE = {
 }
 # Weak copyleft: the package stays a separate file that a user may replace; none is changed here.
 WEAK = {
-    "num2words": "LGPL-2.1-or-later",  # pure Python, imported by models/telugu for number words
+    "num2words": "LGPL-2.1-or-later",  # pure Python, a requirement of Pipecat; not imported here
     "soxr": "LGPL-2.1-or-later",  # a shared library, loaded at run time; Pipecat resamples with it
     "tqdm": "MPL-2.0 AND MIT",  # progress bars of huggingface-hub; file-level copyleft
 }
