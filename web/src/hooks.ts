@@ -25,3 +25,34 @@ declare global {
     maata: TestHooks;
   }
 }
+
+interface Sources {
+  state: () => CallState;
+  playback: () => PlaybackReport | null;
+  lastStop: () => LastStop | null;
+  loudestCaptured: () => number;
+}
+
+/** Put the hooks in place; each is read anew whenever it is asked for. */
+export function exposeHooks(from: Sources): void {
+  window.maata = {
+    get state() {
+      return from.state();
+    },
+    get playback() {
+      return from.playback();
+    },
+    get playedEnergy() {
+      return from.playback()?.energy ?? 0;
+    },
+    get bufferedMs() {
+      return from.playback()?.bufferedMs ?? 0;
+    },
+    get lastStop() {
+      return from.lastStop();
+    },
+    get loudestCaptured() {
+      return from.loudestCaptured();
+    },
+  };
+}

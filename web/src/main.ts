@@ -10,16 +10,18 @@ import { Call } from "./call/call";
 import { callUrl, type ServerInfo } from "./call/info";
 import { awaitServer, type ServerState } from "./call/readiness";
 import { SampleCaller } from "./call/sampler";
-import type { CallEvent, EndReason, Source } from "./state/events";
+import { exposeHooks } from "./hooks";
+import type { CallEvent, Source } from "./state/events";
 import { connected, inCall } from "./state/phase";
 import { Store, type CallState } from "./state/store";
-import { clearBanners, hideBanner, sentence, showBanner } from "./view/banners";
+import { clearBanners, hideBanner, showBanner } from "./view/banners";
 import { CaptionsView } from "./view/captions";
-import { byId, make } from "./view/dom";
+import { byId } from "./view/dom";
 import { listenForKeys } from "./view/keys";
 import { renderEar, renderLatency } from "./view/latency";
 import { recall, remember } from "./view/memory";
 import { Meter } from "./view/meter";
+import { mayComeBack, showNews, showServer } from "./view/news";
 import { hideSamples, markSamples, showSamples } from "./view/samples";
 import { SettingsView, type Choices } from "./view/settings";
 import { announce, announcePhase, CaptionReader, Clock, renderStatus } from "./view/status";
@@ -164,37 +166,20 @@ store.subscribe((state, event, before) => {
 });
 
 function react(event: CallEvent): void {
+  showNews(event);
   if (event.kind === "connected") {
     clock.start();
     hideBanner("lost");
     if (!event.again && sampler) void runSampler();
-  } else if (event.kind === "notice") {
-    showBanner("notice", event.level, sentence(event.text));
-  } else if (event.kind === "server" && event.message.type === "notice") {
-    showBanner("notice", event.message.level, sentence(event.message.text));
-  } else if (event.kind === "server" && event.message.type === "voice" && event.message.fallback) {
-    const words = say("voiceFallback", { voice: event.message.id });
-    showBanner("voice", "info", `${words} ${sentence(event.message.reason)}`.trim());
   } else if (event.kind === "ended") {
     sampler?.stop();
     sampler = null;
     clock.stop();
     hideSamples();
-    showEnding(event.why);
+    if (event.why.kind === "server" && mayComeBack(event.why.ending)) watchServer();
   } else if (event.kind === "opening") {
     clock.reset();
   }
-}
-
-function showEnding(why: EndReason): void {
-  if (why.kind === "microphone") showBanner("ending", "error", say(`microphone.${why.fault}`));
-  if (why.kind !== "server") return;
-  showBanner("ending", "error", sentence(why.sentence) || say(`ending.${why.ending}`));
-  if (why.ending === "token") {
-    byId("token-row").hidden = false;
-    byId("token").focus();
-  }
-  if (why.ending === "lost" || why.ending === "not-ready") watchServer();
 }
 
 function renderCall(state: CallState, before: CallState): void {
@@ -218,12 +203,7 @@ function renderNames(): void {
 
 function renderInfo(): void {
   if (!info) return;
-  byId("starter").hidden = !info.starter;
-  byId("welcome-sample").hidden = info.samples.length === 0;
-  const models = info.engines.filter((engine) => engine.available).flatMap((engine) =>
-    Object.entries(engine.models).flatMap(([part, model]) => [make("dt", {}, part), make("dd", {}, model)]),
-  );
-  byId("models").replaceChildren(...models);
+  showServer(info);
   settings.showInfo(info);
   renderNames();
 }
@@ -299,26 +279,12 @@ watchTheme(() => [youMeter, agentMeter].forEach((meter) => meter.draw()));
 watchDevices(() => void refreshDevices());
 window.addEventListener("pagehide", () => void call.hangUp());
 
-window.maata = {
-  get state() {
-    return store.state;
-  },
-  get playback() {
-    return playback;
-  },
-  get playedEnergy() {
-    return playback?.energy ?? 0;
-  },
-  get bufferedMs() {
-    return playback?.bufferedMs ?? 0;
-  },
-  get lastStop() {
-    return call.lastStop;
-  },
-  get loudestCaptured() {
-    return loudestCaptured;
-  },
-};
+exposeHooks({
+  state: () => store.state,
+  playback: () => playback,
+  lastStop: () => call.lastStop,
+  loudestCaptured: () => loudestCaptured,
+});
 
 setLanguage(recall("language") === "te" ? "te" : "en");
 renderAll();
