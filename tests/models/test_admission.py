@@ -134,6 +134,7 @@ def test_retry_after_follows_how_often_calls_end() -> None:
 
 
 @pytest.mark.usefixtures("_one_thread")
+@pytest.mark.timeout(600)
 def test_a_real_engine_is_measured_and_left_empty() -> None:
     engine = DuplexEngine(tiny_mimi(), tiny_lm(), slots=3, sampling=Sampling(greedy=True))
     curve = measure(engine, ticks=4)
