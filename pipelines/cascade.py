@@ -20,7 +20,7 @@ from pipecat.processors.aggregators.llm_response_universal import (
 from pipecat.processors.aggregators.llm_text_processor import LLMTextProcessor
 from pipecat.services.openai.llm import OpenAILLMService
 from pipecat.transports.base_transport import BaseTransport
-from pipecat.turns.user_start import VADUserTurnStartStrategy
+from pipecat.turns.user_start import TranscriptionUserTurnStartStrategy, VADUserTurnStartStrategy
 from pipecat.turns.user_stop import (
     SpeechTimeoutUserTurnStopStrategy,
     TurnAnalyzerUserTurnStopStrategy,
@@ -40,7 +40,7 @@ from services.turns import SharedSilero, SharedSmartTurn, TurnModels
 from services.whisper import WhisperService
 
 # A turn that ended without a transcript (a cough, noise) is given up after this long.
-EMPTY_TURN_SECONDS = 2.0
+EMPTY_TURN_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,14 @@ def _user_params(turns: TurnSettings, models: TurnModels) -> LLMUserAggregatorPa
                 min_volume=turns.vad_min_volume,
             ),
         ),
-        user_turn_strategies=UserTurnStrategies(start=[VADUserTurnStartStrategy()], stop=[stop]),
+        user_turn_strategies=UserTurnStrategies(
+            # A transcript so late that its turn was given up starts, and ends, a turn of its own.
+            start=[
+                VADUserTurnStartStrategy(),
+                TranscriptionUserTurnStartStrategy(use_interim=False),
+            ],
+            stop=[stop],
+        ),
         user_turn_stop_timeout=EMPTY_TURN_SECONDS,
         empty_user_turn=None,  # the call apologises in Telugu instead of prompting the model
     )

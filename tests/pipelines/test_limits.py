@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic
@@ -13,6 +14,7 @@ import pytest
 import websockets
 
 from maata.profile import load_profile
+from pipelines.cascade import EMPTY_TURN_SECONDS
 from pipelines.engines import Engines
 from tests.live import (
     IN_RATE,
@@ -240,3 +242,27 @@ class FailsOnce:
             return real(*args, **kwargs)
 
         return call
+
+
+async def test_a_transcript_later_than_its_turn_is_still_answered(starter_profile, engines):
+    """A recogniser slower than the patience with an empty turn must not lose the question."""
+    slow = Slow(engines.cascade.recognizer, seconds=EMPTY_TURN_SECONDS + 1.5)
+    late = Engines(starter_profile)
+    late.cascade = dataclasses.replace(engines.cascade, recognizer=slow)
+    profile = load_profile("starter", {"cascade.asr.interim_ms": 0})
+    with serving(profile, late) as live:
+        async with calling(live.url) as caller:
+            ended = await caller.speak("నమస్కారం.", quiet=1.0)
+            await caller.until(lambda: caller.loud(ended), 20)
+
+
+class Slow:
+    """A real recogniser that takes its time."""
+
+    def __init__(self, recognizer: Any, seconds: float) -> None:
+        self._recognizer = recognizer
+        self._seconds = seconds
+
+    def transcribe(self, pcm: np.ndarray) -> Any:
+        time.sleep(self._seconds)
+        return self._recognizer.transcribe(pcm)
