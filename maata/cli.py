@@ -125,7 +125,8 @@ def train_asr(
     """The starter recogniser: a small Whisper on synthetic Telugu speech."""
     from training.asr import main
 
-    raise typer.Exit(main(preset=preset, data=data, out=out or Path("runs/asr"), resume=resume))
+    with user_errors(ValueError, FileNotFoundError):
+        typer.echo(main(preset=preset, data=data, out=out or Path("runs/asr"), resume=resume))
 
 
 @train.command("llm")
@@ -133,7 +134,8 @@ def train_llm(preset: Preset = "starter", out: OutDir = None, resume: Resume = F
     """The starter language model: a small Llama on authored Telugu dialogues."""
     from training.llm import main
 
-    raise typer.Exit(main(preset=preset, out=out or Path("runs/llm"), resume=resume))
+    with user_errors(ValueError):
+        typer.echo(main(preset=preset, out=out or Path("runs/llm"), resume=resume))
 
 
 @app.callback(invoke_without_command=True)

@@ -21,6 +21,7 @@ from models.espeak import Espeak
 from pipelines.engines import Engines
 from pipelines.server import CallServer, create_app
 
+FRAME: Any = proto.Frame  # type: ignore[attr-defined]  (made at import by protobuf)
 IN_RATE = 16000
 PACKET = 320  # 20 ms
 
@@ -74,7 +75,7 @@ def say(text: str, *, voice: str = "ravi", pad: float = 0.0) -> np.ndarray:
 
 
 def audio_bytes(pcm: np.ndarray, rate: int = IN_RATE, channels: int = 1) -> bytes:
-    frame: Any = proto.Frame()
+    frame: Any = FRAME()
     frame.audio.audio = pcm.astype("<i2").tobytes()
     frame.audio.sample_rate = rate
     frame.audio.num_channels = channels
@@ -82,7 +83,7 @@ def audio_bytes(pcm: np.ndarray, rate: int = IN_RATE, channels: int = 1) -> byte
 
 
 def message_bytes(kind: str, data: Any = None) -> bytes:
-    frame: Any = proto.Frame()
+    frame: Any = FRAME()
     content = {"label": "rtvi-ai", "type": kind, "id": "1", "data": data or {}}
     frame.message.data = json.dumps(content)
     return frame.SerializeToString()
@@ -105,7 +106,7 @@ class Caller:
 
     async def _take_all(self) -> None:
         async for data in self.socket:
-            frame: Any = proto.Frame.FromString(data if isinstance(data, bytes) else b"")
+            frame: Any = FRAME.FromString(data if isinstance(data, bytes) else b"")
             match frame.WhichOneof("frame"):
                 case "audio":
                     pcm = np.frombuffer(frame.audio.audio, dtype="<i2")
@@ -185,7 +186,7 @@ async def refused(url: str, **options: Any) -> tuple[int, str]:
     """Call and be refused: the close code and the reason."""
     async with websockets.connect(url, **options) as socket:
         first = await asyncio.wait_for(socket.recv(), 5)
-        frame: Any = proto.Frame.FromString(first if isinstance(first, bytes) else b"")
+        frame: Any = FRAME.FromString(first if isinstance(first, bytes) else b"")
         error = json.loads(frame.message.data)
         assert error["type"] == "error"
         assert error["data"]["fatal"] is True

@@ -114,9 +114,7 @@ def test_the_core_does_not_need_espeak():
     """Every room can be imported without the GPL extra: it is reached for when it is to speak."""
     for path in files():
         assert not any(within(n, "espeakng_loader") for n in imports(path, lazy=False)), label(path)
-    code = (
-        "import sys; sys.modules['espeakng_loader'] = None; import models.espeak"
-    )
+    code = "import sys; sys.modules['espeakng_loader'] = None; import models.espeak"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 

@@ -9,6 +9,7 @@ import json
 import math
 import os
 import random
+import signal
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -21,7 +22,7 @@ from torch.nn import functional
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 
 from training import llm_tokenizer
-from training.dialogues import Composer, Conversation, Split, user_utterances
+from training.dialogues import Composer, Conversation, Split, template_words, user_utterances
 from training.llm_tokenizer import BOS, EOS, PAD, ROLES, SPECIAL
 
 IGNORED = -100  # the label cross_entropy skips
@@ -72,6 +73,8 @@ class Encoder:
 
     def __init__(self, tokenizer: Tokenizer, piece_dropout: float, context: int) -> None:
         self._exact = tokenizer
+        # Names and numbers keep their pieces: the answer copies them piece by piece.
+        self._splittable = template_words() if piece_dropout else frozenset[str]()
         self._loose = Tokenizer.from_str(tokenizer.to_str())
         if piece_dropout:
             self._loose.model.dropout = piece_dropout  # pyright: ignore[reportAttributeAccessIssue]
@@ -83,8 +86,7 @@ class Encoder:
         ids, labels = [self._id[BOS]], [IGNORED]
         for message in talk.messages():
             role = message["role"]
-            tokenizer = self._loose if role == "user" else self._exact
-            words = tokenizer.encode(message["content"], add_special_tokens=False).ids
+            words = self._split(message["content"], loose=role == "user")
             turn = [self._id[ROLES[role]], *words, self._id[EOS]]
             learned = role == "assistant"
             if len(ids) + len(turn) > self._context:
@@ -92,6 +94,15 @@ class Encoder:
             ids += turn
             labels += [IGNORED, *turn[1:]] if learned else [IGNORED] * len(turn)
         return ids, labels
+
+    def _split(self, text: str, loose: bool) -> list[int]:
+        if not (loose and self._splittable):
+            return self._exact.encode(text, add_special_tokens=False).ids
+        ids: list[int] = []
+        for word in text.split():  # pieces never cross a space
+            tokenizer = self._loose if word in self._splittable else self._exact
+            ids += tokenizer.encode(word, add_special_tokens=False).ids
+        return ids
 
 
 Batch = tuple[torch.Tensor, torch.Tensor]
@@ -329,6 +340,9 @@ def main(preset: str = "starter", *, resume: bool = False, out: Path | None = No
         raise ValueError(f"no preset {preset!r}; there are {', '.join(PRESETS)}")
     from training.llm_score import report
 
+    # A kill ends like Ctrl-C: after a checkpoint.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     run = Run(PRESETS[preset], out or Path("runs") / f"llm-{preset}", resume)
     run.train()
     exported = run.export()

@@ -16,6 +16,7 @@ from pipecat.tests.utils import SleepFrame, run_test
 
 from services.answer_gate import AnswerGate
 from services.apology import Apology
+from services.llama import plain_messages
 from services.memory import Memory
 from services.phrases import NO_ANSWER
 from services.speech import WordMarks
@@ -39,7 +40,7 @@ def test_memory_keeps_the_newest_turns_and_renews_the_prompt():
     context.add_message({"role": "user", "content": "question 8"})
     memory.trim(context)
     memory.trim(context)  # the next turn renews the prompt instead of adding another
-    contents = [m["content"] for m in context.get_messages()]
+    contents = [message["content"] for message in plain_messages(context)]
     assert contents[0].startswith("సమయం")
     assert "{" not in contents[0]
     assert contents[1:] == ["question 6", "answer 6", "question 7", "answer 7", "question 8"]
@@ -48,7 +49,7 @@ def test_memory_keeps_the_newest_turns_and_renews_the_prompt():
 def test_memory_without_a_prompt_adds_none():
     context = conversation(1)
     Memory(turns=2, system_prompt="").trim(context)
-    assert [m["role"] for m in context.get_messages()] == ["user", "assistant"]
+    assert [m["role"] for m in plain_messages(context)] == ["user", "assistant"]
 
 
 async def test_an_answer_without_a_word_becomes_an_apology():

@@ -6,7 +6,7 @@ those), `unseen` holds 200 independently worded sentences for the evaluation.
 """
 
 from training.dialogues.compose import SYSTEM_PROMPT, Composer, Conversation
-from training.dialogues.intents import DialogueError, Intent, fits, load
+from training.dialogues.intents import DialogueError, Intent, fits, load, template_words
 from training.dialogues.utterances import Split, user_utterances
 
 __all__ = [
@@ -18,5 +18,6 @@ __all__ = [
     "Split",
     "fits",
     "load",
+    "template_words",
     "user_utterances",
 ]

@@ -8,7 +8,7 @@ import random
 from dataclasses import dataclass, field
 
 from training.dialogues.intents import Intent, fill, load
-from training.dialogues.mishear import babble, mishear
+from training.dialogues.mishear import babble, colloquial, mishear
 from training.dialogues.slots import Slots, clock_slots, draw, moment
 from training.dialogues.utterances import Split, templates, wording
 
@@ -62,7 +62,7 @@ class Composer:
     Args:
         seed: of the generator.
         split: whose paraphrase templates the caller uses.
-        noise: chance that a turn arrives with recogniser errors.
+        noise: chance that a turn arrives with recogniser errors, and as much that it is contracted.
         invented: chance that a told name is a made-up one.
         prompted: chance that the conversation has a system prompt.
     """
@@ -115,12 +115,14 @@ class Composer:
             slots = slots | {"noise": babble(rng)}
         template = rng.choice(templates(intent, self._split))
         user = wording(template, slots, rng)
-        if intent.spoken and rng.random() < self._noise:
+        if intent.spoken:
             # The answer repeats or computes with these, so they must arrive as they were said.
-            values = " ".join(
-                value for name, value in slots.items() if "{" + name + "}" in template
-            )
-            user = mishear(user, rng, frozenset(_touching(user, values)))
+            used = [value for name, value in slots.items() if f"{{{name}}}" in template]
+            kept = frozenset(_touching(user, " ".join(used)))
+            if rng.random() < self._noise:
+                user = colloquial(user, rng, kept)
+            if rng.random() < self._noise:
+                user = mishear(user, rng, kept)
         return Turn(intent, user, fill(rng.choice(intent.reply), slots), slots)
 
     def _next(self, talk: Conversation, known: Slots, clock: bool) -> Intent:
@@ -138,6 +140,8 @@ class Composer:
             return self._weighted(following)
         # After a joke "another one" means another joke, so its unspecific reading is left out.
         barred = {"more.nothing", "yes"} if last in self._continued else set()
+        if "known" in known and self._rng.random() < 0.9:  # people say their name once
+            barred |= {"name.tell"}
         if last.startswith("again"):  # repeating a repetition teaches nothing
             barred |= {"again"}
         return self._weighted([i for i in usable if not i.after and i.id not in barred])

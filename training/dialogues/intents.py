@@ -122,3 +122,14 @@ def load() -> dict[str, Intent]:
             if earlier not in intents:
                 raise DialogueError(f"{intent.topic}.toml: {intent.id}: no intent {earlier!r}")
     return intents
+
+
+def template_words() -> frozenset[str]:
+    """Every word of the templates that is no value of a slot."""
+    words: set[str] = set()
+    for intent in load().values():
+        for template in (*intent.user, *slot_values.macros().values()):
+            words |= set(re.sub(r"\{[a-z_]+\}|<[a-z_]+>|[()|]", " ", template).split())
+    lists = slot_values.word_lists()
+    values = {word for texts in lists.values() for text in texts for word in text.split()}
+    return frozenset(words - values)

@@ -56,6 +56,25 @@ def mishear(text: str, rng: random.Random, protected: frozenset[str] = frozenset
     return " ".join(words) or text
 
 
+def colloquial(text: str, rng: random.Random, protected: frozenset[str] = frozenset()) -> str:
+    """`text` with a spoken contraction: a fused అండి, or the short negative (రావట్లేదు)."""
+    if "డం లేదు" in text and rng.random() < 0.6:
+        return text.replace("డం లేదు", "ట్లేదు")
+    words = text.split()
+    last = words[-1]
+    if last in protected or last.endswith("అండి") or rng.random() < 0.3:
+        return text
+    if last.endswith(("ి", "ు")):
+        words[-1] = last[:-1] + "ండి"
+    elif last.endswith("ం"):
+        words[-1] = last[:-1] + "మండి"
+    elif last[-1] in _CONSONANTS:
+        words[-1] = last + "ండి"
+    else:
+        words.append("అండి")
+    return " ".join(words)
+
+
 def _pseudo_word(rng: random.Random) -> str:
     syllables = rng.randint(1, 4)
     return "".join(rng.choice(_CONSONANTS) + rng.choice(_SIGNS) for _ in range(syllables))

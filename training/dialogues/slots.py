@@ -40,12 +40,22 @@ def invented_name(rng: random.Random) -> str:
     return body + rng.choice(_OPEN) + rng.choice(_ENDS)
 
 
+def phrase(rng: random.Random) -> str:
+    """Two to five words in no order anyone could foresee: what a caller wants said after them."""
+    pool = ("item", "city", "name", "dish", "relative", "place", "count", "subject")
+    words = [
+        invented_name(rng) if rng.random() < 0.4 else rng.choice(word_lists()[rng.choice(pool)])
+        for _ in range(rng.randint(2, 5))
+    ]
+    return " ".join(words)
+
+
 def sums(rng: random.Random) -> Slots:
     """Operands and results of the sums the assistant can do: all words, results 0..100.
 
     `{a}+{b}={plus}`, `{big}-{small}={minus}`, `{m}×{n}={times}`, `{whole}/{parts}={share}`.
     """
-    a, b = rng.randint(1, 20), rng.randint(1, 20)
+    a, b = rng.randint(1, 10), rng.randint(1, 10)
     small, minus = rng.randint(1, 10), rng.randint(1, 10)
     m, n = rng.randint(2, 10), rng.randint(2, 10)
     parts, share = rng.randint(2, 5), rng.randint(1, 10)
@@ -97,7 +107,8 @@ def draw(rng: random.Random, now: datetime, *, invented: float = 0.0) -> Slots:
         slots["name"] = invented_name(rng)
     states = list(CAPITALS)
     state = rng.choice(states)
-    return slots | sums(rng) | clock_slots(now) | {"state": state, "capital": CAPITALS[state]}
+    slots |= {"state": state, "capital": CAPITALS[state], "phrase": phrase(rng)}
+    return slots | sums(rng) | clock_slots(now)
 
 
 CAPITALS = {

@@ -1,0 +1,168 @@
+"""The recipe itself, run with a tiny network: it learns, stops, goes on, exports."""
+
+import dataclasses
+import json
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from faster_whisper import WhisperModel
+from transformers import WhisperForConditionalGeneration
+
+from models.converted import ct2_dir
+from models.whisper import Guards, Recognizer
+from training import asr, corpus
+from training.asr_curve import draw_curve
+from training.asr_network import HybridWhisper, Size, whisper_config
+
+WORDS = [
+    "నాకు",
+    "మీకు",
+    "ఇల్లు",
+    "పని",
+    "రేపు",
+    "నిన్న",
+    "పాట",
+    "వాన",
+    "బడి",
+    "అమ్మ",
+    "నాన్న",
+    "కావాలి",
+    "చెప్పండి",
+    "వచ్చింది",
+    "ఉంది",
+]
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A data directory of our own sentences, and no more of our dialogues than that."""
+    rng = random.Random(0)
+    text = tmp_path / "data" / "text"
+    text.mkdir(parents=True)
+    for source in corpus.SOURCES:
+        lines = {" ".join(rng.sample(WORDS, rng.randint(2, 4))) for _ in range(12)}
+        written = [json.dumps({source.key: s}) if source.key else s for s in sorted(lines)]
+        (text / source.file).write_text("\n".join(written), encoding="utf-8")
+    dialogues = {
+        "train": WORDS[:12],
+        "held_out": [f"{a} {b}" for a, b in zip(WORDS, WORDS[3:], strict=False)],
+    }
+    monkeypatch.setattr(corpus, "dialogue_sentences", lambda split, seed=0: dialogues[split])
+    corpus.source_sentences.cache_clear()
+    yield tmp_path / "data"
+    corpus.source_sentences.cache_clear()
+
+
+@pytest.fixture(autouse=True)
+def few_cores() -> None:
+    torch.set_num_threads(1)
+
+
+def losses(out: Path) -> dict[int, float]:
+    rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    return {row["step"]: row["loss"] for row in rows if "loss" in row}
+
+
+def test_recipe_writes_weights_that_every_reader_loads(data: Path, tmp_path: Path) -> None:
+    exported = asr.main("tiny", data, tmp_path / "run", device="cpu")
+    assert (tmp_path / "run" / "learning_curve.svg").read_text().startswith("<svg")
+    model = WhisperForConditionalGeneration.from_pretrained(exported)
+    assert model.dtype == torch.float16
+    assert model.generation_config.suppress_tokens
+
+    pcm = (np.random.default_rng(0).standard_normal(16_000) * 0.1).astype(np.float32)
+    unguarded = Guards(-200.0, 1.1, -1e9)
+    heard = Recognizer.load(exported, guards=unguarded).transcribe(pcm)
+    assert heard.seconds == 1.0
+
+    whisper = WhisperModel(str(ct2_dir(exported)), device="cpu", compute_type="int8")
+    segments, info = whisper.transcribe(pcm, beam_size=1, temperature=0.0, without_timestamps=True)
+    assert info.duration == 1.0
+    assert isinstance(" ".join(s.text for s in segments), str)
+
+
+def test_killed_run_goes_on_with_the_same_losses(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    preset = dataclasses.replace(
+        asr.PRESETS["tiny"], steps=5, eval_every=100, checkpoint_seconds=-1.0, report_every=1
+    )
+    monkeypatch.setitem(asr.PRESETS, "tiny", preset)
+    asr.main("tiny", data, tmp_path / "whole", device="cpu")
+
+    def killed(self: asr.Run, *_: object) -> None:
+        if self.step == 3:
+            raise KeyboardInterrupt  # as abrupt as a signal nobody handles: nothing is saved after
+
+    with monkeypatch.context() as patch:
+        patch.setattr(asr.Run, "_follow", killed)
+        with pytest.raises(KeyboardInterrupt):
+            asr.main("tiny", data, tmp_path / "parts", device="cpu")
+    asr.main("tiny", data, tmp_path / "parts", resume=True, device="cpu")
+    whole, parts = losses(tmp_path / "whole"), losses(tmp_path / "parts")
+    assert sorted(whole) == [1, 2, 3, 4, 5]
+    assert parts == whole
+
+
+def test_it_does_not_trample_on_a_run(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no checkpoint"):
+        asr.main("tiny", data, tmp_path / "run", resume=True)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "checkpoint.pt").touch()
+    with pytest.raises(ValueError, match="--resume"):
+        asr.main("tiny", data, tmp_path / "run")
+    with pytest.raises(ValueError, match="starter"):
+        asr.main("enormous", data, tmp_path / "run")
+
+
+def test_it_learns_what_it_hears() -> None:
+    """Sixty steps on four sounds: both losses collapse and the text comes back."""
+    torch.manual_seed(0)
+    network = HybridWhisper(whisper_config(Size(64, 2, 1, 1), 40, 32, 33), 30)
+    rng = np.random.default_rng(0)
+    mel = torch.from_numpy(rng.standard_normal((4, 80, 80)).astype(np.float32))
+    pieces = [[1, 2, 3], [4, 5, 6], [7, 8, 9], [10, 11, 12]]
+    batch = asr.Batch(
+        mel=mel,
+        frames=torch.full((4,), 80),
+        tokens=torch.tensor([[33, 39, *row] for row in pieces]),
+        targets=torch.tensor([[39, *row, 32] for row in pieces]),
+        letters=torch.tensor(pieces),
+        letter_counts=torch.full((4,), 3),
+    )
+    optimizer = torch.optim.AdamW(network.parameters(), 3e-3)
+    first = network.losses(batch, 0.0)
+    for _ in range(60):
+        optimizer.zero_grad()
+        network.losses(batch, 0.0).total.backward()
+        optimizer.step()
+    last = network.losses(batch, 0.0)
+    assert last.attention.item() < 0.1 * first.attention.item()
+    assert last.ctc.item() < 0.1 * first.ctc.item()
+    assert network.eval().transcribe(mel, [33, 39], 8) == pieces
+
+
+def test_rate_warms_up_stays_and_falls(data: Path, tmp_path: Path) -> None:
+    run = asr.Run(asr.PRESETS["tiny"], data, tmp_path / "run", device="cpu")
+    run.preset = dataclasses.replace(run.preset, steps=100, warmup=10, decay=0.5)
+    rates = []
+    for run.step in range(100):
+        rates.append(run._rate() / run.preset.learning_rate)
+    assert rates[:10] == pytest.approx([i / 10 for i in range(1, 11)])
+    assert rates[10:50] == pytest.approx([1.0] * 40)
+    assert all(a > b for a, b in zip(rates[50:], rates[51:], strict=False))
+    assert 0 < rates[-1] < 0.02
+
+
+def test_curve_is_drawn_from_the_rows(tmp_path: Path) -> None:
+    rows = [{"step": s, "seconds": 60 * s, "wer_x": 1 / s} for s in (1, 2, 4)]
+    (tmp_path / "m.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    draw_curve(tmp_path / "m.jsonl", tmp_path / "c.svg")
+    svg = (tmp_path / "c.svg").read_text()
+    assert svg.count("<polyline") == 1
+    assert "x 25.0%" in svg
+    assert "4 min" in svg
