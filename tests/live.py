@@ -24,6 +24,8 @@ from pipelines.server import CallServer, create_app
 FRAME: Any = proto.Frame  # type: ignore[attr-defined]  (made at import by protobuf)
 IN_RATE = 16000
 PACKET = 320  # 20 ms
+# A sentence of the starter models' own domain, which they follow well.
+QUESTION = "ఇప్పుడు టైం ఎంత అయింది?"
 
 
 @dataclass
@@ -122,6 +124,7 @@ class Caller:
         for i in range(0, len(pcm), PACKET):
             await asyncio.sleep(max(0.0, start + i / IN_RATE - monotonic()))
             await self.socket.send(audio_bytes(pcm[i : i + PACKET]))
+        await asyncio.sleep(max(0.0, start + len(pcm) / IN_RATE - monotonic()))
 
     async def speak(self, text: str, *, quiet: float = 1.0) -> float:
         """Say something, then `quiet` seconds of silence; returns when the speech ended."""
@@ -175,6 +178,7 @@ async def calling(url: str, *, ready: bool = True, **options: Any) -> AsyncItera
         listening = asyncio.create_task(caller.listen())
         if ready:
             await socket.send(message_bytes("client-ready", {"version": "1.2.0"}))
+            await caller.until(lambda: "bot-ready" in caller.kinds())
         try:
             yield caller
         finally:

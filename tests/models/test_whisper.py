@@ -32,17 +32,18 @@ def speech_like(seconds: float, seed: int = 0) -> np.ndarray:
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, HybridWhisper]:
     """A random network with the starter's layout, exported, and the network itself."""
-    torch.manual_seed(3)
+    torch.manual_seed(4)  # says different things to different sounds
     tokenizer = train_tokenizer(SENTENCES, 96)
     vocabulary = tokenizer.get_vocab()
     end, start = vocabulary["<|endoftext|>"], vocabulary["<|startoftranscript|>"]
     network = HybridWhisper(
         whisper_config(Size(32, 2, 1, 1), len(tokenizer), end, start), LETTER_COUNT
     ).eval()
-    with torch.no_grad():  # as drawn, the logits of so small a network are nearly alike
-        network.whisper.model.decoder.embed_tokens.weight.mul_(20)
-        # fp16 in the file: the network under comparison must hold what the file holds
-        for parameter in network.parameters():
+    with torch.no_grad():
+        for parameter in network.whisper.model.decoder.parameters():
+            if parameter.ndim > 1:  # as drawn, the decoder hardly minds what it hears
+                parameter.mul_(5)
+        for parameter in network.parameters():  # the file holds half precision
             parameter.copy_(parameter.half().float())
     path = export(network, tokenizer, tmp_path_factory.mktemp("weights") / "tiny")
     return path, network

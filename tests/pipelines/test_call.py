@@ -7,7 +7,7 @@ from time import monotonic
 import numpy as np
 import pytest
 
-from tests.live import Live, calling, message_bytes, serving
+from tests.live import QUESTION, Live, calling, message_bytes, serving
 
 
 @pytest.fixture(scope="module")
@@ -23,11 +23,11 @@ def scrape(live: Live, name: str) -> float:
 
 async def test_a_question_is_heard_and_answered_in_telugu(live):
     async with calling(live.url) as caller:
-        ended = await caller.speak("నమస్కారం, మీరు ఎలా ఉన్నారు?", quiet=1.5)
+        ended = await caller.speak(QUESTION, quiet=1.5)
         await caller.until(lambda: caller.loud(ended) and caller.told("latency"))
         await caller.until(lambda: "bot-stopped-speaking" in caller.kinds(), 20)
-    assert "bot-ready" in caller.kinds()
-    assert "నమస్కారం" in caller.user_text()
+    heard = set(caller.user_text().split())
+    assert len(heard & {"ఇప్పుడు", "టైం", "ఎంత", "అయింది"}) >= 3
     spoken = " ".join(d["text"] for d in caller.of("bot-tts-text"))
     assert any("\u0c00" <= c <= "\u0c7f" for c in spoken)
     assert {f.shape for _, f in caller.packets} <= {(960,)}  # 40 ms at 24 kHz
@@ -38,7 +38,7 @@ async def test_a_question_is_heard_and_answered_in_telugu(live):
 
 async def test_live_transcripts_come_while_the_user_speaks(live):
     async with calling(live.url) as caller:
-        sentence = "నా పేరు సీత, నేను హైదరాబాదులో ఉంటాను, మీరు నాకు సహాయం చేయగలరా?"
+        sentence = f"{QUESTION} {QUESTION}"
         ended = await caller.speak(sentence, quiet=1.0)
         await caller.until(lambda: caller.user_text())
     finals = [m for m in caller.of("user-transcription") if m.get("final")]
@@ -68,14 +68,14 @@ async def test_a_barge_in_silences_the_old_answer_and_is_remembered_as_spoken(li
 
 async def test_the_voice_can_change_between_answers(live):
     async with calling(f"{live.url}?voice=ravi") as caller:
-        ended = await caller.speak("నమస్కారం.", quiet=1.2)
+        ended = await caller.speak(QUESTION, quiet=1.2)
         await caller.until(lambda: caller.loud(ended))
         await caller.until(lambda: "bot-stopped-speaking" in caller.kinds(), 20)
         low = caller.heard(ended)
         await caller.socket.send(
             message_bytes("client-message", {"t": "set-voice", "d": {"voice": "priya"}})
         )
-        again = await caller.speak("నమస్కారం.", quiet=1.2)
+        again = await caller.speak(QUESTION, quiet=1.2)
         await caller.until(lambda: caller.loud(again))
         await caller.until(lambda: caller.kinds().count("bot-stopped-speaking") == 2, 20)
         high = caller.heard(again)
@@ -98,7 +98,7 @@ def median_pitch(pcm: np.ndarray, rate: int = 24000) -> float:
 async def test_two_calls_at_once_share_the_models(live):
     async def one() -> str:
         async with calling(live.url) as caller:
-            ended = await caller.speak("నమస్కారం.", quiet=1.0)
+            ended = await caller.speak(QUESTION, quiet=1.0)
             await caller.until(lambda: caller.loud(ended), 15)
             return caller.user_text()
 
@@ -108,7 +108,7 @@ async def test_two_calls_at_once_share_the_models(live):
 async def test_metrics_count_calls_and_turns(live):
     before = scrape(live, "maata_turn_seconds_count")
     async with calling(live.url) as caller:
-        ended = await caller.speak("ధన్యవాదాలు.", quiet=1.0)
+        ended = await caller.speak(QUESTION, quiet=1.0)
         await caller.until(lambda: caller.loud(ended) and caller.told("latency"))
         assert scrape(live, "maata_calls_active") == 1
     await asyncio.sleep(0.5)

@@ -19,6 +19,7 @@ from pipelines.engines import Engines
 from tests.live import (
     IN_RATE,
     PACKET,
+    QUESTION,
     Live,
     audio_bytes,
     calling,
@@ -44,7 +45,7 @@ def server_with(engines: Engines, **overrides: Any) -> Iterator[Live]:
 async def is_well(live: Live) -> None:
     """A fresh call is heard and answered."""
     async with calling(live.url) as caller:
-        ended = await caller.speak("నమస్కారం.", quiet=1.0)
+        ended = await caller.speak(QUESTION, quiet=1.0)
         await caller.until(lambda: caller.loud(ended), 15)
 
 
@@ -88,7 +89,7 @@ async def test_one_caller_too_many_is_told_and_the_others_go_on(engines):
             code, sentence = await refused(live.url)
             assert code == 4429
             assert "busy" in sentence
-            ended = await caller.speak("నమస్కారం.", quiet=1.0)
+            ended = await caller.speak(QUESTION, quiet=1.0)
             await caller.until(lambda: caller.loud(ended), 15)
         await asyncio.sleep(0.5)
         await is_well(live)  # the line is free again
@@ -112,7 +113,7 @@ async def test_garbage_is_survived_and_reported_once_a_kind(live):
             await caller.socket.send(audio_bytes(np.zeros(PACKET, np.int16), channels=2))
             await caller.socket.send(message_bytes("send-text", {"content": "say this"}))
             await caller.socket.send(message_bytes("client-message", {"t": "no-such", "d": 1}))
-        ended = await caller.speak("నమస్కారం.", quiet=1.0)
+        ended = await caller.speak(QUESTION, quiet=1.0)
         await caller.until(lambda: caller.loud(ended), 15)
     notices = [n["text"] for n in caller.told("notice")]
     assert sum("not text" in n for n in notices) == 1
@@ -136,7 +137,7 @@ async def test_an_oversized_message_ends_only_its_own_call(live):
             await caller.socket.send(b"\0" * (live.server.profile.limits.max_message_kb * 1024 + 1))
             await asyncio.wait_for(caller.socket.wait_closed(), 5)
             assert caller.socket.close_code == 1009
-        ended = await other.speak("నమస్కారం.", quiet=1.0)
+        ended = await other.speak(QUESTION, quiet=1.0)
         await other.until(lambda: other.loud(ended), 15)
 
 
@@ -191,7 +192,7 @@ async def test_a_caller_who_stops_reading_harms_nobody(live):
         stuck = await websockets.connect(live.url)
         await stuck.send(message_bytes("client-ready", {"version": "1.2.0"}))
         stuck.transport.pause_reading()  # type: ignore[attr-defined]
-        ended = await other.speak("నమస్కారం.", quiet=1.0)
+        ended = await other.speak(QUESTION, quiet=1.0)
         await other.until(lambda: other.loud(ended), 15)
         stuck.transport.abort()
 
@@ -205,14 +206,14 @@ async def test_a_model_that_raises_costs_one_turn_not_the_call(starter_profile, 
     broken.cascade = dataclasses.replace(engines.cascade, **{part: faulty})
     with serving(load_profile("starter", {"cascade.asr.interim_ms": 0}), broken) as live:
         async with calling(live.url) as caller:
-            await caller.speak("నమస్కారం.", quiet=2.0)
+            await caller.speak(QUESTION, quiet=2.0)
             await caller.until(lambda: caller.of("error"), 10)
             if part != "synthesizer":
                 await caller.until(lambda: "క్షమించండి" in spoken(caller), 10)
                 await caller.until(lambda: "bot-stopped-speaking" in caller.kinds(), 20)
             else:
                 await caller.send_audio(np.zeros(4 * IN_RATE, dtype=np.int16))
-            ended = await caller.speak("నమస్కారం.", quiet=1.0)
+            ended = await caller.speak(QUESTION, quiet=1.0)
             await caller.until(lambda: caller.loud(ended), 15)
     assert faulty.failures == 1
     assert caller.of("error")[0].get("fatal") in (False, None)
@@ -252,7 +253,7 @@ async def test_a_transcript_later_than_its_turn_is_still_answered(starter_profil
     profile = load_profile("starter", {"cascade.asr.interim_ms": 0})
     with serving(profile, late) as live:
         async with calling(live.url) as caller:
-            ended = await caller.speak("నమస్కారం.", quiet=1.0)
+            ended = await caller.speak(QUESTION, quiet=1.0)
             await caller.until(lambda: caller.loud(ended), 20)
 
 

@@ -20,7 +20,7 @@ import pytest
 from maata.profile import load_profile
 from models.weights import resolve
 from pipelines.engines import CascadeModels, Engines
-from tests.live import calling, serving
+from tests.live import QUESTION, calling, serving
 
 pytestmark = pytest.mark.slow
 TRANSFORMERS = Path(sys.executable).with_name("transformers")
@@ -95,7 +95,7 @@ def live(llm_server, engines):
 
 async def test_the_server_elsewhere_answers_and_its_death_is_apologised_for(live, llm_server):
     async with calling(live.url) as caller:
-        ended = await caller.speak("నమస్కారం.", quiet=1.0)
+        ended = await caller.speak(QUESTION, quiet=1.0)
         await caller.until(lambda: caller.loud(ended), 30)
         await caller.until(lambda: "bot-stopped-speaking" in caller.kinds(), 30)
         first = " ".join(d["text"] for d in caller.of("bot-tts-text"))
@@ -103,7 +103,7 @@ async def test_the_server_elsewhere_answers_and_its_death_is_apologised_for(live
         assert "క్షమించండి, ఇప్పుడు" not in first
 
         llm_server.process.kill()
-        again = await caller.speak("నమస్కారం.", quiet=1.0)
+        again = await caller.speak(QUESTION, quiet=1.0)
         await caller.until(lambda: caller.loud(again), 30)
         await caller.until(lambda: caller.kinds().count("bot-stopped-speaking") > 1, 30)
     assert "క్షమించండి, ఇప్పుడు" in " ".join(d["text"] for d in caller.of("bot-tts-text"))

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import random
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -93,6 +94,8 @@ def test_killed_run_goes_on_with_the_same_losses(
     )
     monkeypatch.setitem(asr.PRESETS, "tiny", preset)
     asr.main("tiny", data, tmp_path / "whole", device="cpu")
+    # The same recordings: espeak is not sample-exact from one process or utterance to the next.
+    shutil.copytree(tmp_path / "whole" / "speech", tmp_path / "parts" / "speech")
 
     def killed(self: asr.Run, *_: object) -> None:
         if self.step == 3:
@@ -120,9 +123,11 @@ def test_it_does_not_trample_on_a_run(data: Path, tmp_path: Path) -> None:
 
 
 def test_it_learns_what_it_hears() -> None:
-    """Sixty steps on four sounds: both losses collapse and the text comes back."""
+    """Four sounds by heart: both losses collapse, and the text comes back from the sound alone."""
     torch.manual_seed(0)
-    network = HybridWhisper(whisper_config(Size(64, 2, 1, 1), 40, 32, 33), 30)
+    config = whisper_config(Size(64, 2, 1, 1), 40, 32, 33)
+    config._attn_implementation = "eager"
+    network = HybridWhisper(config, 30)
     rng = np.random.default_rng(0)
     mel = torch.from_numpy(rng.standard_normal((4, 80, 80)).astype(np.float32))
     pieces = [[1, 2, 3], [4, 5, 6], [7, 8, 9], [10, 11, 12]]
@@ -133,14 +138,15 @@ def test_it_learns_what_it_hears() -> None:
         targets=torch.tensor([[39, *row, 32] for row in pieces]),
         letters=torch.tensor(pieces),
         letter_counts=torch.full((4,), 3),
+        spans=torch.tensor([[[0, 0], [0, 1], [1, 2], [2, 3], [0, 0]]] * 4),
     )
     optimizer = torch.optim.AdamW(network.parameters(), 3e-3)
-    first = network.losses(batch, 0.0)
-    for _ in range(60):
+    first = network.losses(batch, guide=1.0)
+    for _ in range(120):
         optimizer.zero_grad()
-        network.losses(batch, 0.0).total.backward()
+        network.losses(batch, guide=1.0).total.backward()
         optimizer.step()
-    last = network.losses(batch, 0.0)
+    last = network.losses(batch, guide=1.0)
     assert last.attention.item() < 0.1 * first.attention.item()
     assert last.ctc.item() < 0.1 * first.ctc.item()
     assert network.eval().transcribe(mel, [33, 39], 8) == pieces

@@ -159,19 +159,22 @@ def test_test_voices_never_train() -> None:
     assert not set(training) & set(HELD_OUT_VARIANTS)
 
 
-def test_a_rendition_can_be_made_again(tmp_path: Path) -> None:
+def test_sentences_are_spoken_once_and_found_again(tmp_path: Path) -> None:
     texts = sentences(6)
     voice = voice_for(texts[0], "1/0", ("f1", "m1"))
     assert voice == voice_for(texts[0], "1/0", ("f1", "m1"))
     assert {voice_for(t, "1/0", ("f1", "m1")) for t in texts} != {voice}
-    once, again = render(texts[0], voice), render(texts[0], voice)
-    np.testing.assert_array_equal(once, again)
+    once = render(texts[0], voice)
     assert len(once) > 0.3 * 16_000
-    renditions = Renditions([speak_all(texts, "1/0", ("f1", "m1"), tmp_path, processes=1)])
+    path = speak_all(texts, "1/0", ("f1", "m1"), tmp_path, processes=1)
+    renditions = Renditions([path])
     assert renditions.texts == texts
-    np.testing.assert_array_equal(renditions.pcm(0), once.astype(np.float32) / 32_768)
-    assert speak_all(texts, "1/0", ("f1", "m1"), tmp_path, processes=1).with_suffix(".pcm").exists()
-    assert len(list(tmp_path.glob("*.pcm"))) == 1
+    # espeak carries phases over from the utterance before: equal to the ear, not to the sample.
+    assert renditions.lengths[0] == pytest.approx(len(once), rel=0.01)
+    written = path.with_suffix(".pcm").read_bytes()
+    assert speak_all(texts, "1/0", ("f1", "m1"), tmp_path, processes=1) == path
+    assert path.with_suffix(".pcm").read_bytes() == written  # found, not spoken again
+    assert speak_all(texts, "1/1", ("f1", "m1"), tmp_path, processes=1) != path
 
 
 def test_voices_differ_but_stay_natural() -> None:
@@ -218,24 +221,29 @@ def test_epoch_plan_uses_every_sentence_once() -> None:
     for batch in plan:
         assert max(lengths[batch]) // 160 * len(batch) <= 6_000 * 1.25
     assert plan == plan_epoch(lengths, 6_000, RNG(1), short_first=False)
-    sizes = [len(batch) for batch in plan_epoch(lengths, 6_000, RNG(1), short_first=True)]
-    assert sizes[1:] == sorted(sizes[1:], reverse=True)  # the first holds what was left over
+    ordered = plan_epoch(lengths, 6_000, RNG(1), short_first=True)
+    means = [lengths[batch].mean() for batch in ordered]
+    assert means == sorted(means)
 
 
 def test_silence_is_labelled_as_no_speech() -> None:
-    assert Spoken("మాట", [5, 6]).sequence(VOCABULARY) == ([101, 107, 5, 6], [107, 5, 6, 100])
+    assert Spoken("మాట", [5, 6], [2, 3]).sequence(VOCABULARY) == ([101, 107, 5, 6], [107, 5, 6, 100])
     assert NOTHING.sequence(VOCABULARY) == ([101, 107], [106, 100])
 
 
 def test_batches_are_padded_with_what_is_ignored() -> None:
     mels = [RNG(0).standard_normal((80, n)).astype(np.float32) for n in (57, 101)]
-    batch = collate([(mels[0], Spoken("మా ట", [1, 2, 3])), (mels[1], NOTHING)], VOCABULARY)
+    batch = collate(
+        [(mels[0], Spoken("మా ట", [1, 2, 3], [1, 2, 4])), (mels[1], NOTHING)], VOCABULARY
+    )
     assert batch.mel.shape == (2, 80, 3 * BATCH_STEP)
     assert batch.frames.tolist() == [57, 101]
     assert batch.targets[0].tolist() == [107, 1, 2, 3, 100] + [IGNORE] * 3
     assert batch.targets[1].tolist() == [106, 100] + [IGNORE] * 6
     assert batch.letters.tolist() == [[LETTERS[c] for c in "మా ట"], [0] * 4]
     assert batch.letter_counts.tolist() == [4, 0]
+    assert batch.spans[0].tolist() == [[0, 0], [0, 1], [1, 2], [2, 4]] + [[0, 0]] * 4
+    assert batch.spans[1].tolist() == [[0, 0]] * 8
     assert torch.equal(batch.mel[1, :, :101], torch.from_numpy(mels[1]))
 
 
