@@ -28,7 +28,7 @@ from transformers import PreTrainedTokenizerFast
 from models.espeak import variants
 from models.telugu.wer import wer
 from training import corpus
-from training.asr_batches import EpochBatches, Vocabulary, test_batches
+from training.asr_batches import EpochBatches, Spoken, Vocabulary, test_batches
 from training.asr_curve import draw_curve
 from training.asr_export import export
 from training.asr_network import Batch, HybridWhisper, Losses, Size, whisper_config
@@ -62,7 +62,7 @@ class Preset:
     warmup: int = 250  # steps
     decay: float = 0.3  # the last part of the steps, in which the rate falls to zero
     smoothing: float = 0.05
-    guided: int = 3_000  # steps, over which leading the attention along the diagonal fades out
+    guided: int = 9_000  # steps, over which leading the decoder's attention fades out
     ema: float = 0.998
     rendition_sets: int = 5  # voices each sentence gets before the first one is heard again
     dialogue_share: int = 6_000  # sentences of our own dialogues an epoch takes
@@ -226,11 +226,10 @@ class Run:
 
     def _loader(self) -> DataLoader:
         renditions = self._renditions(self.epoch)
-        texts = dict.fromkeys(renditions.texts)
-        ids = dict(zip(texts, self.tokenizer(list(texts))["input_ids"], strict=True))
+        spoken = spell(self.tokenizer, list(dict.fromkeys(renditions.texts)))
         batches = EpochBatches(
             renditions,
-            ids,
+            spoken,
             self.vocabulary,
             self.preset.frames_per_batch,
             (self.preset.seed, self.epoch),
@@ -286,7 +285,7 @@ class Run:
             self._report(losses, rate, len(batch.mel))
 
     def _guide(self) -> float:
-        """How much attention is led along the diagonal: fully at first, then ever less."""
+        """How much attention is led to where the text is heard: fully at first, then ever less."""
         return max(0.0, 1.0 - self.step / self.preset.guided)
 
     def _follow(self) -> None:
@@ -342,6 +341,13 @@ class Run:
         draw_curve(self.out / "metrics.jsonl", self.out / "learning_curve.svg")
         self.say("  ".join(f"{name} {score:.2%}" for name, score in scores.items()))
         return scores
+
+
+def spell(tokenizer: PreTrainedTokenizerFast, texts: list[str]) -> dict[str, Spoken]:
+    """What the network writes for each text."""
+    coded = tokenizer(texts, return_offsets_mapping=True)
+    rows = zip(texts, coded["input_ids"], coded["offset_mapping"], strict=True)
+    return {text: Spoken(text, ids, [end for _, end in spans]) for text, ids, spans in rows}
 
 
 def _vocabulary(tokenizer: PreTrainedTokenizerFast) -> Vocabulary:

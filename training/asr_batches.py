@@ -83,6 +83,7 @@ class Spoken:
 
     text: str | None
     pieces: list[int]
+    ends: list[int]  # of each piece, in letters of the text
 
     def sequence(self, vocabulary: Vocabulary) -> tuple[list[int], list[int]]:
         """Decoder input and target, of equal length."""
@@ -90,8 +91,13 @@ class Spoken:
         first = v.no_speech if self.text is None else v.no_timestamps
         return [v.start, v.no_timestamps, *self.pieces], [first, *self.pieces, v.end]
 
+    def spans(self, width: int) -> list[tuple[int, int]]:
+        """Letters of the piece each of `width` decoder positions writes; (0, 0) for none."""
+        pieces = list(zip([0, *self.ends], self.ends, strict=False))
+        return [(0, 0), *pieces, *[(0, 0)] * (width - 1 - len(pieces))]
 
-NOTHING = Spoken(None, [])
+
+NOTHING = Spoken(None, [], [])
 
 
 def collate(items: list[tuple[np.ndarray, Spoken]], vocabulary: Vocabulary) -> Batch:
@@ -109,6 +115,7 @@ def collate(items: list[tuple[np.ndarray, Spoken]], vocabulary: Vocabulary) -> B
         targets=_rows([targets for _, targets in pairs], width, IGNORE),
         letters=_rows(letters, max(map(len, letters)), 0),
         letter_counts=torch.tensor([len(row) for row in letters]),
+        spans=torch.tensor([spoken.spans(width) for _, spoken in items]),
     )
 
 
@@ -122,14 +129,14 @@ class EpochBatches:
     def __init__(
         self,
         renditions: Renditions,
-        token_ids: dict[str, list[int]],
+        spoken: dict[str, Spoken],
         vocabulary: Vocabulary,
         frames_per_batch: int,
         seed: tuple[int, int],
     ) -> None:
-        """`seed` is (run, epoch); `token_ids` gives the pieces of every sentence."""
+        """`seed` is (run, epoch); `spoken` knows every sentence of the renditions."""
         self._renditions = renditions
-        self._ids = token_ids
+        self._spoken = spoken
         self._vocabulary = vocabulary
         self._seed = seed
         rng = np.random.default_rng(seed)
@@ -143,8 +150,8 @@ class EpochBatches:
         items: list[tuple[np.ndarray, Spoken]] = []
         for index in self._plan[number]:
             pcm = augment(self._renditions.pcm(index), rng)
-            text = self._renditions.texts[index]
-            items.append((mask_bands(log_mel(pcm), rng), Spoken(text, self._ids[text])))
+            spoken = self._spoken[self._renditions.texts[index]]
+            items.append((mask_bands(log_mel(pcm), rng), spoken))
         # A few percent of what a microphone hears is not speech; the decoder must say so.
         seconds = max(mel.shape[1] for mel, _ in items) * HOP / SAMPLE_RATE
         for _ in range(max(1, round(0.03 * len(items)))):

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from transformers import WhisperConfig, WhisperForConditionalGeneration
 
 from models.mel import BANDS
+from training.asr_align import astray, letter_moments
 
 IGNORE = -100
 
@@ -62,6 +63,7 @@ class Batch:
     targets: Tensor  # what follows each, int64 [B, U]; IGNORE where nothing is asked
     letters: Tensor  # the text in single characters, int64 [B, L], 0 after its end
     letter_counts: Tensor  # int64 [B]
+    spans: Tensor  # letters [from, to) of the piece each position writes, int64 [B, U, 2]
 
     def to(self, device: str) -> "Batch":
         """The same on `device`."""
@@ -75,7 +77,7 @@ class Losses:
     total: Tensor
     attention: Tensor  # nats a token
     ctc: Tensor  # nats a letter
-    astray: Tensor  # 0..1, attention away from the diagonal; 0 where it was not asked for
+    astray: Tensor  # nats, attention away from what is heard; 0 where it was not asked for
 
 
 class HybridWhisper(nn.Module):
@@ -117,45 +119,45 @@ class HybridWhisper(nn.Module):
         hidden = decoder(input_ids=tokens, encoder_hidden_states=encoded, use_cache=False)
         return self.whisper.proj_out(hidden.last_hidden_state)
 
-    def _decode_guided(self, batch: Batch, encoded: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits, and how far half of the attention heads look from where the text is heard."""
+    def _decode_watched(self, tokens: Tensor, encoded: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits as `decode`, and the attention of half the heads [layers, B, heads, U, S]."""
         seen = self.whisper.model.decoder(
-            input_ids=batch.tokens,
-            encoder_hidden_states=encoded,
-            use_cache=False,
-            output_attentions=True,
+            input_ids=tokens, encoder_hidden_states=encoded, use_cache=False, output_attentions=True
         )
         looks = torch.stack([w[:, : w.shape[1] // 2] for w in seen.cross_attentions])
-        return self.whisper.proj_out(seen.last_hidden_state), off_diagonal(looks.float(), batch)
+        return self.whisper.proj_out(seen.last_hidden_state), looks.float()
 
     def losses(self, batch: Batch, smoothing: float = 0.0, guide: float = 0.0) -> Losses:
         """Hybrid loss of a batch.
 
         `smoothing` is the label smoothing of the attention branch, `guide` the weight of looking
-        along the diagonal (needs eager attention in the decoder).
+        where CTC hears the text (needs eager attention in the decoder).
         """
         encoded = self.encode(batch.mel)
+        log_probs = self.ctc_head(encoded).float().log_softmax(-1).transpose(0, 1)  # [S, B, V]
+        heard = (batch.frames + 1) // 2
+        ctc = F.ctc_loss(
+            log_probs,
+            batch.letters,
+            heard,
+            batch.letter_counts,
+            reduction="sum",
+            zero_infinity=True,
+        ) / batch.letter_counts.sum().clamp(min=1)
         if guide > 0:
-            logits, astray = self._decode_guided(batch, encoded)
+            logits, looks = self._decode_watched(batch.tokens, encoded)
+            moments = letter_moments(log_probs, batch.letters, batch.letter_counts, heard)
+            away = astray(looks, moments, batch.spans)
         else:
-            logits, astray = self.decode(batch.tokens, encoded), encoded.new_zeros(())
+            logits, away = self.decode(batch.tokens, encoded), encoded.new_zeros(())
         attention = F.cross_entropy(
             logits.float().flatten(0, 1),
             batch.targets.flatten(),
             ignore_index=IGNORE,
             label_smoothing=smoothing,
         )
-        log_probs = self.ctc_head(encoded).float().log_softmax(-1).transpose(0, 1)  # [S, B, V]
-        ctc = F.ctc_loss(
-            log_probs,
-            batch.letters,
-            (batch.frames + 1) // 2,
-            batch.letter_counts,
-            reduction="sum",
-            zero_infinity=True,
-        ) / batch.letter_counts.sum().clamp(min=1)
         total = (1.0 - self.ctc_weight) * attention + self.ctc_weight * ctc
-        return Losses(total + guide * astray, attention, ctc, astray)
+        return Losses(total + guide * away, attention, ctc, away)
 
     @torch.no_grad()
     def transcribe(self, mel: Tensor, prompt: list[int], limit: int) -> list[list[int]]:
@@ -172,20 +174,3 @@ class HybridWhisper(nn.Module):
                 break
         rows = tokens[:, len(prompt) :].tolist()
         return [row[: row.index(self.end)] if self.end in row else row for row in rows]
-
-
-def off_diagonal(looks: Tensor, batch: Batch, width: float = 0.12) -> Tensor:
-    """Mean attention away from the diagonal, 0..1, of weights [layers, B, heads, U, S].
-
-    Speech runs evenly enough that piece i of n is heard (i - 1/2) / n of the way through, give or
-    take `width` (guided attention, Tachibana et al. 2018). Rows without text do not count.
-    """
-    pieces = (batch.targets != IGNORE).sum(1) - 2  # [B]; without what follows the start, and end
-    spot = torch.arange(batch.targets.shape[1], device=looks.device) - 0.5  # piece 1 is at row 1
-    wanted = spot / pieces.clamp(min=1)[:, None]  # [B, U]
-    moment = torch.arange(looks.shape[-1], device=looks.device) * 2.0 / batch.frames[:, None]
-    distance = wanted[:, :, None] - moment[:, None, :]  # [B, U, S]
-    penalty = 1.0 - torch.exp(-0.5 * (distance / width) ** 2)
-    is_text = (spot > 0) & (spot[None] < pieces[:, None])  # [B, U]
-    astray = (looks * penalty[None, :, None]).sum(-1).mean((0, 2))  # [B, U]
-    return (astray * is_text).sum() / is_text.sum().clamp(min=1)

@@ -46,13 +46,13 @@ class Source:
 # Wikipedia prompts and UD_Telugu-MTG are share-alike, the UDHR has no licence statement.
 SOURCES = (
     Source("everyday", "indicvoices_everyday.txt", "CC-BY-4.0"),
-    Source("questions", "indicvoices_questions.txt", "CC-BY-4.0", limit=900),
-    Source("grocery", "indicvoices_grocery.txt", "CC-BY-4.0", limit=1000, masked=True),
-    Source("payments", "indicvoices_payments.txt", "CC-BY-4.0", limit=700, masked=True),
+    Source("questions", "indicvoices_questions.txt", "CC-BY-4.0", limit=400),
+    Source("grocery", "indicvoices_grocery.txt", "CC-BY-4.0", limit=500, masked=True),
+    Source("payments", "indicvoices_payments.txt", "CC-BY-4.0", limit=400, masked=True),
     Source("government", "indicvoices_government.txt", "CC-BY-4.0", limit=400, masked=True),
     Source("intents", "indicvoices_intent_templates.jsonl", "CC-BY-4.0", key="te"),
     Source("districts", "indicvoices_district_qa.jsonl", "CC-BY-4.0", "question_te", limit=100),
-    Source("stories", "pratham_books_sentences.txt", "CC-BY-4.0", limit=3000),
+    Source("stories", "pratham_books_sentences.txt", "CC-BY-4.0", limit=1500),
     Source("commonvoice", "commonvoice_te_validated_sentences.txt", "CC0-1.0"),
 )
 
