@@ -42,8 +42,10 @@ $(VENV)/.installed: requirements.lock pyproject.toml | $(BIN)/uv
 	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps -e .
 	@touch $@
 
+# Not `npm ci`: npm 11 takes a lock without download addresses for incomplete as soon as it holds
+# optional packages of other platforms. `npm install` keeps to the same lock.
 web/node_modules/.installed: web/package.json web/package-lock.json
-	cd web && npm ci --silent --no-audit --no-fund
+	cd web && npm install --silent --no-audit --no-fund
 	@touch $@
 
 PAGE_SOURCES := $(shell find web/src web/public web/index.html web/vite.config.ts web/tsconfig.json -type f 2>/dev/null)
