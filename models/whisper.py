@@ -149,7 +149,7 @@ class Recognizer:
             features,
             [self._prompt],
             beam_size=1,
-            max_length=min(CONTEXT, len(self._prompt) + limit),
+            max_length=min(CONTEXT, 2 * limit),  # CTranslate2 writes at most half of it
             return_scores=True,
             return_no_speech_prob=True,
         )[0]

@@ -166,7 +166,8 @@ class HybridWhisper(nn.Module):
         tokens = torch.tensor(prompt, device=mel.device).repeat(len(mel), 1)  # [B, U]
         ended = torch.zeros(len(mel), dtype=torch.bool, device=mel.device)
         for _ in range(limit):
-            following = self.decode(tokens, encoded)[:, -1].argmax(-1)
+            # Text or the end: what follows the end in the vocabulary is never written.
+            following = self.decode(tokens, encoded)[:, -1, : self.end + 1].argmax(-1)
             following = torch.where(ended, self.end, following)
             tokens = torch.cat([tokens, following[:, None]], 1)
             ended |= following == self.end

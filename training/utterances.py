@@ -1,9 +1,9 @@
 """Synthetic Telugu speech for recognisers: sentences spoken by many espeak-ng voices.
 
 Which voice speaks which sentence is drawn from a seed, so the same set of renditions is made by any
-number of processes (to the ear: espeak's samples depend a little on what it said before). A handful of voice variants is never used
-for training, so that a score can say something about voices the recogniser has not met. Knows
-nothing of noise (`noise.py`) or models.
+number of processes (to the ear: espeak's samples depend a little on what it said before). A handful
+of voice variants is never used for training, so that a score can say something about voices the
+recogniser has not met. Knows nothing of noise (`noise.py`) or models.
 """
 
 import hashlib

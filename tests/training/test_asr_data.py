@@ -223,7 +223,8 @@ def test_epoch_plan_uses_every_sentence_once() -> None:
     assert plan == plan_epoch(lengths, 6_000, RNG(1), short_first=False)
     ordered = plan_epoch(lengths, 6_000, RNG(1), short_first=True)
     means = [lengths[batch].mean() for batch in ordered]
-    assert means == sorted(means)
+    assert (means >= 0.8 * np.maximum.accumulate(means)).all()  # the order is jittered a little
+    assert means[-1] > 3 * means[0]
 
 
 def test_silence_is_labelled_as_no_speech() -> None:
