@@ -6,9 +6,11 @@ import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-# Hosts that serve packages: a lock naming one breaks every mirror and every offline machine.
+# Hosts that serve packages, spelt so that this file does not name them: a lock naming one breaks
+# every mirror and every offline machine.
 REGISTRY = re.compile(
-    rb"pypi\.org|pythonhosted\.org|registry\.npmjs|registry\.yarnpkg|npmjs\.org|download\.pytorch\.org"
+    rb"pyp[i]\.org|pythonhoste[d]\.org|registry\.npm[j]s|registry\.yarn[p]kg|npm[j]s\.org"
+    rb"|download\.pyt[o]rch\.org"
     rb"|index-url\s*=|--(?:extra-)?index-url\s+\S|--find-links\s+\S"
 )
 LOCKS = ("requirements.lock", "web/package-lock.json")
@@ -23,7 +25,7 @@ def committed() -> list[Path]:
 
 def test_no_committed_file_names_a_registry():
     for path in committed():
-        if path == Path(__file__) or not path.is_file() or path.suffix in {".wav", ".safetensors"}:
+        if not path.is_file() or path.suffix in {".wav", ".safetensors"}:
             continue
         found = REGISTRY.search(path.read_bytes())
         assert found is None, f"{path.relative_to(ROOT)} names {found and found[0]!r}"
