@@ -20,6 +20,8 @@ COPIED = (
     "chat_template.jinja",
     "generation_config.json",
     "README.md",
+    "ctc.safetensors",  # of recognisers with a letter head
+    "letters.npz",
 )
 FORMAT = "1"  # raise it when the conversion itself changes
 

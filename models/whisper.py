@@ -2,8 +2,9 @@
 
 Serves two kinds of checkpoint. One trained on windows of any length (the starter recogniser; its
 `preprocessor_config.json` says so) encodes just the audio there is, which on a CPU is ten times
-faster than Whisper's 30 seconds. Official multilingual ones get their 30 seconds and are told that
-the language is Telugu. Knows nothing of turns, streams or Pipecat.
+faster than Whisper's 30 seconds; its letter head (`letters.py`) spells what was heard. Official
+multilingual ones get their 30 seconds, are told that the language is Telugu and write with their
+decoder. Knows nothing of turns, streams or Pipecat.
 """
 
 import json
@@ -17,6 +18,7 @@ from tokenizers import Tokenizer
 
 from models.audio import to_float32
 from models.converted import ct2_dir
+from models.letters import LetterHead
 from models.mel import BANDS, HOP, SAMPLE_RATE, log_mel, pad_frames
 
 FRAME_RATE = SAMPLE_RATE // HOP  # mel frames a second
@@ -30,8 +32,8 @@ class Transcript:
     """What was said in one stretch of audio."""
 
     text: str  # empty when nothing was said, or nothing that can be relied on
-    avg_logprob: float  # nats a token, 0 is certain
-    no_speech_prob: float  # 0..1; 1 for audio that was not worth decoding
+    avg_logprob: float  # nats a token (of a letter head: a letter), 0 is certain
+    no_speech_prob: float  # 0..1; 1 for audio that was not worth decoding or has no letters
     seconds: float  # of audio
 
 
@@ -68,9 +70,11 @@ class Recognizer:
         tokenizer: Tokenizer,
         windows: Windows,
         guards: Guards,
+        letters: LetterHead | None,
     ) -> None:
         """Use `load`."""
         self._model = model
+        self._letters = letters
         self._tokenizer = tokenizer
         self._windows = windows
         self._guards = guards
@@ -112,7 +116,8 @@ class Recognizer:
             inter_threads=threads if device == "cpu" else 1,
             intra_threads=1,
         )
-        return cls(model, tokenizer, _windows(folder), guards or _guards(tokenizer))
+        letters = LetterHead.load(folder)
+        return cls(model, tokenizer, _windows(folder), guards or _guards(tokenizer), letters)
 
     def transcribe(self, pcm: np.ndarray) -> Transcript:
         """What is said in float32 (or int16) [T] at 16 kHz; blocks and releases the GIL.
@@ -144,6 +149,29 @@ class Recognizer:
         features = ctranslate2.StorageView.from_array(
             np.ascontiguousarray(pad_frames(mel, min(frames, self._windows.longest))[None])
         )
+        if self._letters:
+            return self._spell(self._letters, features, mel.shape[1], seconds)
+        return self._write(features, seconds)
+
+    def _spell(
+        self,
+        letters: LetterHead,
+        features: ctranslate2.StorageView,
+        frames: int,
+        seconds: float,
+    ) -> Transcript:
+        """By the letter head, from the encoder alone; `frames` of the features are sound."""
+        encoded = self._model.encode(features, to_cpu=True)
+        states = np.array(encoded.to(ctranslate2.DataType.float32))[0, : (frames + 1) // 2]
+        heard = letters.hear(states)
+        text = without_loops(heard.text, self._guards.repeats)
+        believed = text and heard.avg_logprob > self._guards.avg_logprob
+        return Transcript(
+            text if believed else "", heard.avg_logprob, 0.0 if text else 1.0, seconds
+        )
+
+    def _write(self, features: ctranslate2.StorageView, seconds: float) -> Transcript:
+        """By the decoder, token after token."""
         limit = 8 + math.ceil(seconds * self._guards.tokens_per_second)
         result = self._model.generate(
             features,

@@ -41,6 +41,7 @@ from training.asr_tokenizer import (
     train_tokenizer,
 )
 from training.noise import augment, cut
+from training.optimizer import MuonAdamW
 from training.utterances import (
     HELD_OUT_VARIANTS,
     Renditions,
@@ -58,7 +59,7 @@ class Preset:
     size: Size = dataclasses.field(default_factory=Size)
     pieces: int = 640  # text pieces of the vocabulary
     frames_per_batch: int = 6_000  # mel frames, padding included
-    learning_rate: float = 1.2e-3
+    learning_rate: float = 1e-3
     warmup: int = 250  # steps
     decay: float = 0.3  # the last part of the steps, in which the rate falls to zero
     smoothing: float = 0.05
@@ -66,6 +67,7 @@ class Preset:
     ema: float = 0.998
     rendition_sets: int = 5  # voices each sentence gets before the first one is heard again
     dialogue_share: int = 6_000  # sentences of our own dialogues an epoch takes
+    language_seeds: int = 4  # times our dialogues are composed for the letter model
     report_every: int = 20  # steps
     eval_every: int = 500
     eval_sentences: int = 100  # of each test
@@ -88,7 +90,7 @@ PRESETS = {
         loader_processes=0,
         render_processes=1,
     ),
-    "starter": Preset(steps=12_000),
+    "starter": Preset(steps=10_000),
     "gpu": Preset(
         steps=30_000,
         size=Size(384, 6, 6, 3),
@@ -137,15 +139,8 @@ class Run:
         self.network = HybridWhisper(config, LETTER_COUNT).to(device)
         self.average = HybridWhisper(config, LETTER_COUNT).to(device).eval().requires_grad_(False)
         self.average.load_state_dict(self.network.state_dict())
-        trained = [p for p in self.network.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.AdamW(
-            [
-                {"params": [p for p in trained if p.ndim > 1], "weight_decay": 0.01},
-                {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
-            ],
-            lr=preset.learning_rate,
-            betas=(0.9, 0.98),
-            fused=True,
+        self.optimizer = MuonAdamW(
+            self.network, preset.learning_rate, outer=("embed", "proj_out", "ctc_head")
         )
         self.tests = self._tests()
 
@@ -269,15 +264,14 @@ class Run:
     def _step(self, batch: Batch) -> None:
         started = time.monotonic()
         rate = self._rate()
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        self.optimizer.set_rate(rate)
         with torch.autocast(self.device.split(":")[0], torch.bfloat16):
             losses = self.network.losses(batch, self.preset.smoothing, self._guide())
         losses.total.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         if torch.isfinite(norm):  # a step over a cliff would end the run
             self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         self.step, self.batch = self.step + 1, self.batch + 1
         self._follow()
         self.seconds += time.monotonic() - started
@@ -435,7 +429,8 @@ def main(
     finally:
         for number, handler in zip((signal.SIGINT, signal.SIGTERM), previous, strict=True):
             signal.signal(number, handler)
-    return export(run.average, run.tokenizer, folder / "export")
+    texts = corpus.language_sentences(root, chosen.language_seeds)
+    return export(run.average, run.tokenizer, texts, folder / "export")
 
 
 def _device() -> str:

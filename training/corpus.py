@@ -153,6 +153,16 @@ def training_sentences(root: Path, seed: int, dialogue_share: int = 6000) -> dic
     return {name: [s for s in said if s not in forbidden] for name, said in chosen.items()}
 
 
+def language_sentences(root: Path, dialogue_seeds: int) -> list[str]:
+    """Everything a language model may learn from: no source limited, our dialogues many times."""
+    forbidden = {s for sentences in held_out(root).values() for s in sentences}
+    forbidden |= _human_test_sentences(root)
+    said = [s for source in SOURCES for s in source_sentences(root, source)]
+    talks = (dialogue_sentences("train", seed) for seed in range(dialogue_seeds))
+    said += sorted({s for talk in talks for s in talk})
+    return [s for s in said if s not in forbidden]
+
+
 def _human_test_sentences(root: Path) -> set[str]:
     """The transcripts of the human clips the card reports: not to be learnt by heart either."""
     manifest = root / "speech" / "common_voice_te" / "manifest.jsonl"

@@ -1,5 +1,6 @@
 """The recogniser: the trained network's tokens, guards, windows, threads, both vocabularies."""
 
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -11,11 +12,14 @@ from tokenizers import Tokenizer
 from tokenizers import models as tokenizer_models
 from transformers import PreTrainedTokenizerFast, WhisperConfig, WhisperForConditionalGeneration
 
+from models.ctc import Search, Speller
+from models.letter_lm import LetterLM
+from models.letters import HEAD, LM
 from models.mel import log_mel, pad_frames
 from models.whisper import Guards, Recognizer, loudest_dbfs, split_at_pauses, without_loops
 from training.asr_export import export
 from training.asr_network import HybridWhisper, Size, whisper_config
-from training.asr_tokenizer import LETTER_COUNT, train_tokenizer
+from training.asr_tokenizer import LETTER_COUNT, LETTERS, train_tokenizer
 
 SENTENCES = ["నమస్కారం మీరు ఎలా ఉన్నారు", "ఈ రోజు వాతావరణం ఎలా ఉంది", "నాకు సహాయం కావాలి"]
 OPEN = Guards(speech_dbfs=-200.0, no_speech_prob=1.1, avg_logprob=-1e9, repeats=10_000)
@@ -45,19 +49,59 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, HybridWhisper]
                 parameter.mul_(5)
         for parameter in network.parameters():  # the file holds half precision
             parameter.copy_(parameter.half().float())
-    path = export(network, tokenizer, tmp_path_factory.mktemp("weights") / "tiny")
+    path = export(network, tokenizer, SENTENCES, tmp_path_factory.mktemp("weights") / "tiny")
     return path, network
 
 
 @pytest.fixture(scope="module")
-def open_recognizer(tiny: tuple[Path, HybridWhisper]) -> Recognizer:
+def without_head(tiny: tuple[Path, HybridWhisper]) -> Path:
+    """The same weights as any Whisper's directory: the decoder writes."""
+    path = tiny[0].with_name("without-head")
+    shutil.copytree(tiny[0], path, ignore=shutil.ignore_patterns(HEAD, LM))
+    return path
+
+
+@pytest.fixture(scope="module")
+def open_recognizer(without_head: Path) -> Recognizer:
     """Without guards, so that what the network says comes through."""
-    return Recognizer.load(tiny[0], compute_type="float32", guards=OPEN)
+    return Recognizer.load(without_head, compute_type="float32", guards=OPEN)
+
+
+def test_letter_head_spells_what_the_encoder_hears(tiny) -> None:
+    path, network = tiny
+    recognizer = Recognizer.load(path, compute_type="float32", guards=OPEN)
+    alphabet = "".join(LETTERS)
+    speller = Speller(LetterLM.load(path / LM), Search())
+    texts = set()
+    for seed, seconds in enumerate((0.5, 1.0, 2.35)):
+        pcm = speech_like(seconds, seed)
+        mel = log_mel(pcm)
+        padded = pad_frames(mel, -(-mel.shape[1] // 20) * 20)
+        with torch.no_grad():
+            scores = network.ctc_head(network.encode(torch.from_numpy(padded[None])))
+        # Frames of padding are not part of what was said.
+        heard = scores[0, : (mel.shape[1] + 1) // 2].log_softmax(-1).numpy()
+        best = speller.best(heard)
+        expected = "".join(alphabet[letter - 1] for letter in best.letters).strip()
+        given = recognizer.transcribe(pcm)
+        assert given.text == " ".join(expected.split())
+        assert given.avg_logprob == pytest.approx(best.log_prob / len(best.letters), abs=1e-3)
+        texts.add(given.text)
+    assert len(texts) == 3
+
+
+def test_text_without_letters_is_no_speech(tiny) -> None:
+    """A head that hears the blank everywhere."""
+    recognizer = Recognizer.load(tiny[0], compute_type="float32", guards=OPEN)
+    assert recognizer._letters
+    recognizer._letters._bias[0] += 100.0
+    heard = recognizer.transcribe(speech_like(1.0))
+    assert (heard.text, heard.avg_logprob, heard.no_speech_prob) == ("", 0.0, 1.0)
 
 
 def test_decodes_what_the_network_would(tiny, open_recognizer: Recognizer) -> None:
-    path, network = tiny
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(path)
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(tiny[0])
+    network = tiny[1]
     prompt = [
         tokenizer.convert_tokens_to_ids(t) for t in ("<|startoftranscript|>", "<|notimestamps|>")
     ]
@@ -92,6 +136,7 @@ def test_silence_and_scraps_never_reach_the_network(open_recognizer: Recognizer)
         open_recognizer._tokenizer,
         open_recognizer._windows,
         Guards(),
+        None,
     )
     hiss = (np.random.default_rng(0).standard_normal(32_000) * 10 ** (-60 / 20)).astype(np.float32)
     for pcm in (np.zeros(0, np.float32), np.zeros(32_000, np.float32), speech_like(0.05), hiss):
@@ -99,16 +144,16 @@ def test_silence_and_scraps_never_reach_the_network(open_recognizer: Recognizer)
         assert (heard.text, heard.no_speech_prob) == ("", 1.0)
 
 
-def test_unlikely_text_is_dropped(tiny, open_recognizer: Recognizer) -> None:
+def test_unlikely_text_is_dropped(without_head: Path, open_recognizer: Recognizer) -> None:
     pcm = speech_like(1.0)
     sure = open_recognizer.transcribe(pcm)
     assert sure.text
     strict = Recognizer.load(
-        tiny[0], compute_type="float32", guards=replace(OPEN, avg_logprob=sure.avg_logprob + 0.1)
+        without_head, compute_type="float32", guards=replace(OPEN, avg_logprob=sure.avg_logprob + 0.1)
     )
     assert strict.transcribe(pcm) == replace(sure, text="")
     deaf = Recognizer.load(
-        tiny[0], compute_type="float32", guards=replace(OPEN, no_speech_prob=sure.no_speech_prob)
+        without_head, compute_type="float32", guards=replace(OPEN, no_speech_prob=sure.no_speech_prob)
     )
     assert deaf.transcribe(pcm).text == ""
 
