@@ -162,12 +162,16 @@ class EpochBatches:
 
 def test_batches(
     items: list[tuple[np.ndarray, str]], rows: int
-) -> Iterator[tuple[Tensor, list[str]]]:
-    """Mels [b, bands, T] of like length and their references; items are (pcm [T], reference)."""
+) -> Iterator[tuple[Tensor, list[int], list[str]]]:
+    """Mels [b, bands, T] of like length, the frames of each and its reference.
+
+    Items are (pcm float32 [samples] at 16 kHz, reference).
+    """
     ordered = sorted(items, key=lambda item: len(item[0]))
     for first in range(0, len(ordered), rows):
         chunk = ordered[first : first + rows]
         mels = [log_mel(pcm) for pcm, _ in chunk]
         longest = round_up(max(m.shape[1] for m in mels), FRAME_STEP)
         stacked = np.stack([pad_frames(m, longest) for m in mels])
-        yield torch.from_numpy(stacked), [reference for _, reference in chunk]
+        frames = [mel.shape[1] for mel in mels]
+        yield torch.from_numpy(stacked), frames, [reference for _, reference in chunk]

@@ -1,7 +1,7 @@
 """A trained recogniser as a transformers directory: what `models.whisper` and CTranslate2 read.
 
-Beside Whisper's own files lie the CTC head and a letter model (`models.letters`), which other readers
-of the directory do not mind. Written whole or not at all, so that nobody reads a mixture.
+Beside Whisper's own files lie the CTC head and a letter model (`models.letters`), which other
+readers of the directory do not mind. Written whole or not at all, so that nobody reads a mixture.
 """
 
 import json
@@ -15,21 +15,18 @@ from models.letters import save_head
 from models.mel import BANDS, HOP, N_FFT, SAMPLE_RATE
 from training.asr_batches import FRAME_STEP
 from training.asr_network import HybridWhisper
-from training.asr_tokenizer import LETTER_COUNT, LETTERS, SPECIALS, letter_ids
+from training.asr_tokenizer import LETTERS, SPECIALS
 
 # Longest window in training: 8 s of speech and up to half a second of silence on both sides.
 MAX_WINDOW_SECONDS = 9.0
 
 
-LM_ORDER = 7  # letters: two or three syllables; longer ones were met too rarely to help
-
-
 def export(
-    network: HybridWhisper, tokenizer: PreTrainedTokenizerFast, texts: list[str], target: Path
+    network: HybridWhisper, tokenizer: PreTrainedTokenizerFast, letter_lm: LetterLM, target: Path
 ) -> Path:
     """Writes weights (fp16), tokenizer and configs to `target`, replacing what was there.
 
-    `texts` are what the letter model is counted on, in te-std form.
+    `letter_lm` is what the CTC head's letters are weighed with when they are served.
     """
     scratch = target.with_name(target.name + ".part")
     shutil.rmtree(scratch, ignore_errors=True)
@@ -40,9 +37,8 @@ def export(
     tokenizer.save_pretrained(scratch)
     (scratch / "preprocessor_config.json").write_text(json.dumps(_preprocessor(), indent=2) + "\n")
     head = network.ctc_head
-    lm = LetterLM.count(map(letter_ids, texts), LETTER_COUNT, LM_ORDER)
     weight, bias = (p.detach().float().cpu().numpy() for p in (head.weight, head.bias))
-    save_head(scratch, weight, bias, "".join(LETTERS), lm)
+    save_head(scratch, weight, bias, "".join(LETTERS), letter_lm)
     shutil.rmtree(target, ignore_errors=True)
     scratch.rename(target)
     return target

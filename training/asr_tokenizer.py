@@ -33,11 +33,17 @@ ALPHABET += [chr(c) for c in (*range(0x0C46, 0x0C49), *range(0x0C4A, 0x0C4E))]
 # What the CTC head tells apart: 0 is its blank, then the space, then the alphabet.
 LETTERS = {letter: number for number, letter in enumerate([" ", *ALPHABET], 1)}
 LETTER_COUNT = len(LETTERS) + 1
+_ALL = "".join(LETTERS)
 
 
 def letter_ids(text: str) -> list[int]:
     """A te-std text in single characters; one outside the alphabet (there is none) is left out."""
     return [LETTERS[letter] for letter in text if letter in LETTERS]
+
+
+def letters_text(ids: list[int]) -> str:
+    """The text of letter numbers; the reverse of `letter_ids`."""
+    return "".join(_ALL[number - 1] for number in ids)
 
 
 def train_tokenizer(sentences: Iterable[str], pieces: int) -> PreTrainedTokenizerFast:

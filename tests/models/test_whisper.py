@@ -19,7 +19,7 @@ from models.mel import log_mel, pad_frames
 from models.whisper import Guards, Recognizer, loudest_dbfs, split_at_pauses, without_loops
 from training.asr_export import export
 from training.asr_network import HybridWhisper, Size, whisper_config
-from training.asr_tokenizer import LETTER_COUNT, LETTERS, train_tokenizer
+from training.asr_tokenizer import LETTER_COUNT, LETTERS, letter_ids, train_tokenizer
 
 SENTENCES = ["నమస్కారం మీరు ఎలా ఉన్నారు", "ఈ రోజు వాతావరణం ఎలా ఉంది", "నాకు సహాయం కావాలి"]
 OPEN = Guards(speech_dbfs=-200.0, no_speech_prob=1.1, avg_logprob=-1e9, repeats=10_000)
@@ -49,7 +49,8 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, HybridWhisper]
                 parameter.mul_(5)
         for parameter in network.parameters():  # the file holds half precision
             parameter.copy_(parameter.half().float())
-    path = export(network, tokenizer, SENTENCES, tmp_path_factory.mktemp("weights") / "tiny")
+    lm = LetterLM.count(map(letter_ids, SENTENCES), LETTER_COUNT, 5)
+    path = export(network, tokenizer, lm, tmp_path_factory.mktemp("weights") / "tiny")
     return path, network
 
 
@@ -149,11 +150,15 @@ def test_unlikely_text_is_dropped(without_head: Path, open_recognizer: Recognize
     sure = open_recognizer.transcribe(pcm)
     assert sure.text
     strict = Recognizer.load(
-        without_head, compute_type="float32", guards=replace(OPEN, avg_logprob=sure.avg_logprob + 0.1)
+        without_head,
+        compute_type="float32",
+        guards=replace(OPEN, avg_logprob=sure.avg_logprob + 0.1),
     )
     assert strict.transcribe(pcm) == replace(sure, text="")
     deaf = Recognizer.load(
-        without_head, compute_type="float32", guards=replace(OPEN, no_speech_prob=sure.no_speech_prob)
+        without_head,
+        compute_type="float32",
+        guards=replace(OPEN, no_speech_prob=sure.no_speech_prob),
     )
     assert deaf.transcribe(pcm).text == ""
 

@@ -17,7 +17,8 @@ from models.converted import ct2_dir
 from models.whisper import Guards, Recognizer
 from training import asr, corpus
 from training.asr_curve import draw_curve
-from training.asr_network import HybridWhisper, Size, whisper_config
+from training.asr_network import Batch, HybridWhisper, Size, whisper_config
+from training.asr_run import Run
 
 WORDS = [
     "నాకు",
@@ -97,12 +98,12 @@ def test_killed_run_goes_on_with_the_same_losses(
     # The same recordings: espeak is not sample-exact from one process or utterance to the next.
     shutil.copytree(tmp_path / "whole" / "speech", tmp_path / "parts" / "speech")
 
-    def killed(self: asr.Run, *_: object) -> None:
+    def killed(self: Run, *_: object) -> None:
         if self.step == 3:
             raise KeyboardInterrupt  # as abrupt as a signal nobody handles: nothing is saved after
 
     with monkeypatch.context() as patch:
-        patch.setattr(asr.Run, "_follow", killed)
+        patch.setattr(Run, "_follow", killed)
         with pytest.raises(KeyboardInterrupt):
             asr.main("tiny", data, tmp_path / "parts", device="cpu")
     asr.main("tiny", data, tmp_path / "parts", resume=True, device="cpu")
@@ -131,7 +132,7 @@ def test_it_learns_what_it_hears() -> None:
     rng = np.random.default_rng(0)
     mel = torch.from_numpy(rng.standard_normal((4, 80, 80)).astype(np.float32))
     pieces = [[1, 2, 3], [4, 5, 6], [7, 8, 9], [10, 11, 12]]
-    batch = asr.Batch(
+    batch = Batch(
         mel=mel,
         frames=torch.full((4,), 80),
         tokens=torch.tensor([[33, 39, *row] for row in pieces]),
@@ -153,7 +154,7 @@ def test_it_learns_what_it_hears() -> None:
 
 
 def test_rate_warms_up_stays_and_falls(data: Path, tmp_path: Path) -> None:
-    run = asr.Run(asr.PRESETS["tiny"], data, tmp_path / "run", device="cpu")
+    run = Run(asr.PRESETS["tiny"], data, tmp_path / "run", device="cpu")
     run.preset = dataclasses.replace(run.preset, steps=100, warmup=10, decay=0.5)
     rates = []
     for run.step in range(100):
