@@ -22,7 +22,7 @@ from training.asr_network import HybridWhisper, Size, whisper_config
 from training.asr_tokenizer import LETTER_COUNT, LETTERS, letter_ids, train_tokenizer
 
 SENTENCES = ["నమస్కారం మీరు ఎలా ఉన్నారు", "ఈ రోజు వాతావరణం ఎలా ఉంది", "నాకు సహాయం కావాలి"]
-OPEN = Guards(speech_dbfs=-200.0, no_speech_prob=1.1, avg_logprob=-1e9, repeats=10_000)
+OPEN = Guards(-200.0, 1.1, avg_logprob=-1e9, letter_logprob=-1e9, repeats=10_000)
 
 
 def speech_like(seconds: float, seed: int = 0) -> np.ndarray:
@@ -89,6 +89,15 @@ def test_letter_head_spells_what_the_encoder_hears(tiny) -> None:
         assert given.avg_logprob == pytest.approx(best.log_prob / len(best.letters), abs=1e-3)
         texts.add(given.text)
     assert len(texts) == 3
+
+
+def test_doubtful_letters_are_dropped(tiny) -> None:
+    pcm = speech_like(1.0)
+    sure = Recognizer.load(tiny[0], compute_type="float32", guards=OPEN).transcribe(pcm)
+    guards = replace(OPEN, letter_logprob=sure.avg_logprob + 0.1)
+    strict = Recognizer.load(tiny[0], compute_type="float32", guards=guards)
+    assert sure.text
+    assert strict.transcribe(pcm) == replace(sure, text="")
 
 
 def test_text_without_letters_is_no_speech(tiny) -> None:

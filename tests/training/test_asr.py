@@ -77,7 +77,7 @@ def test_recipe_writes_weights_that_every_reader_loads(data: Path, tmp_path: Pat
     assert model.generation_config.suppress_tokens
 
     pcm = (np.random.default_rng(0).standard_normal(16_000) * 0.1).astype(np.float32)
-    unguarded = Guards(-200.0, 1.1, -1e9)
+    unguarded = Guards(-200.0, 1.1, -1e9, -1e9)
     heard = Recognizer.load(exported, guards=unguarded).transcribe(pcm)
     assert heard.seconds == 1.0
 
