@@ -142,39 +142,21 @@ def variants() -> list[str]:
     return open_library().variants()
 
 
-def synthesize(
-    text: str,
-    *,
-    variant: str = "",
-    words_per_minute: int = 160,
-    pitch: int = 50,
-    pitch_range: int = 50,
-    word_gap: int = 0,
-) -> np.ndarray:
+def synthesize(text: str, settings: Settings) -> np.ndarray:
     """The whole text at once: int16 [T] at 22,050 Hz, espeak's own level, no silence around it.
 
-    `variant` is a name of `variants()` or empty; pitch and range are 0..99 in espeak's units (50
-    steps an octave). Blocking; meant for making training speech, one process per core. Raises
-    EspeakMissing, EspeakFailed.
+    Blocking; meant for making training speech, one process per core. Raises EspeakMissing,
+    EspeakFailed.
     """
-    return _collect(Settings(variant, words_per_minute, pitch, pitch_range, word_gap), text)[0]
+    return _collect(settings, text)[0]
 
 
-def synthesize_with_words(
-    text: str,
-    *,
-    variant: str = "",
-    words_per_minute: int = 160,
-    pitch: int = 50,
-    pitch_range: int = 50,
-    word_gap: int = 0,
-) -> tuple[np.ndarray, list[Word]]:
+def synthesize_with_words(text: str, settings: Settings) -> tuple[np.ndarray, list[Word]]:
     """As `synthesize`, with (word, start, end) in samples for every word espeak pronounces.
 
     Words are the text's white-space pieces, punctuation included; the end leaves out the pause
     that follows a word. A piece with nothing to say (a lone dash) is missing.
     """
-    settings = Settings(variant, words_per_minute, pitch, pitch_range, word_gap)
     pcm, events = _collect(settings, text)
     starts: dict[int, int] = {}
     pieces = [(m.group(), m.start(), m.end()) for m in re.finditer(r"\S+", text)]

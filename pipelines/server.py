@@ -5,6 +5,7 @@ inside one.
 """
 
 import asyncio
+import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -148,8 +149,6 @@ def page_directory() -> Path:
 
 
 def _samples() -> list[dict[str, str]]:
-    import json
-
     index = page_directory() / "samples" / "samples.json"
     return json.loads(index.read_text(encoding="utf-8")) if index.is_file() else []
 

@@ -19,7 +19,7 @@ from training.dialogues.compose import SYSTEM_PROMPT
 from training.dialogues.intents import fill
 from training.dialogues.slots import Slots, clock_slots, draw, invented_name
 
-_UNSEEN = Path(__file__).parent / "dialogues" / "unseen.toml"
+_DIALOGUES = Path(__file__).parent / "dialogues"
 _MAX_TOKENS = 96
 # Telugu letters, signs and digits, the joiner of loan words, ASCII digits and punctuation.
 _TELUGU_ONLY = re.compile(r"[\u0C00-\u0C7F\u200C0-9 .,!?:'\"()-]*")
@@ -61,10 +61,15 @@ def script_ok(text: str) -> bool:
     return bool(text.strip()) and bool(_TELUGU_ONLY.fullmatch(text)) and not _BROKEN.search(text)
 
 
-def unseen(llama: Llama, seed: int = 0, limit: int | None = None) -> list[Answer]:
-    """Ask every unseen wording (or the first `limit` of a shuffle) in a fresh call each."""
+def unseen(
+    llama: Llama, seed: int = 0, limit: int | None = None, wordings: str = "unseen"
+) -> list[Answer]:
+    """Ask every unseen wording (or the first `limit` of a shuffle) in a fresh call each.
+
+    `wordings` is a file of the dialogues: `unseen`, or `tuning`, whose misses may be read.
+    """
     rng = random.Random(seed)
-    says = tomllib.loads(_UNSEEN.read_text(encoding="utf-8"))["say"]
+    says = tomllib.loads((_DIALOGUES / f"{wordings}.toml").read_text(encoding="utf-8"))["say"]
     if limit is not None:
         says = rng.sample(says, limit)
     answers: list[Answer] = []

@@ -13,13 +13,12 @@ import os
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from models.audio import resample
-from models.espeak import synthesize
+from models.espeak import Settings, synthesize
 from models.mel import SAMPLE_RATE
 
 ESPEAK_RATE = 22_050  # Hz
@@ -44,17 +43,6 @@ _EFFECTS = ("Demonic", "robosoft", "UniRobot", "anikaRobot", "Tweaky", "croak", 
 _EFFECTS += ("whisper", "whisperf", "Storm", "fast", "klatt5", "klatt6", "Jacky", "announcer")
 
 
-@dataclass(frozen=True)
-class Voice:
-    """One way of speaking, in espeak's units."""
-
-    variant: str
-    words_per_minute: int
-    pitch: int  # 0..99
-    pitch_range: int  # 0..99
-    word_gap: int  # 10 ms
-
-
 def training_variants(every: Sequence[str]) -> list[str]:
     """Those of espeak's variants that speak in training, sorted."""
     return sorted(
@@ -65,9 +53,9 @@ def training_variants(every: Sequence[str]) -> list[str]:
     )
 
 
-def draw_voice(rng: random.Random, variants: Sequence[str]) -> Voice:
+def draw_voice(rng: random.Random, variants: Sequence[str]) -> Settings:
     """A voice at a natural speed: 120 to 230 of espeak's words a minute."""
-    return Voice(
+    return Settings(
         variant=rng.choice(variants),
         words_per_minute=round(rng.triangular(120, 230, 168)),
         pitch=rng.randint(20, 80),
@@ -76,17 +64,9 @@ def draw_voice(rng: random.Random, variants: Sequence[str]) -> Voice:
     )
 
 
-def render(text: str, voice: Voice) -> np.ndarray:
+def render(text: str, voice: Settings) -> np.ndarray:
     """int16 [T] at 16 kHz, peak at half scale, without silence around it."""
-    pcm = synthesize(
-        text,
-        variant=voice.variant,
-        words_per_minute=voice.words_per_minute,
-        pitch=voice.pitch,
-        pitch_range=voice.pitch_range,
-        word_gap=voice.word_gap,
-    )
-    pcm = resample(pcm.astype(np.float32), ESPEAK_RATE, SAMPLE_RATE)
+    pcm = resample(synthesize(text, voice).astype(np.float32), ESPEAK_RATE, SAMPLE_RATE)
     loud = np.nonzero(np.abs(pcm) > 60)[0]
     if len(loud) == 0:
         return np.zeros(0, np.int16)
@@ -94,7 +74,7 @@ def render(text: str, voice: Voice) -> np.ndarray:
     return (pcm * (16_384 / np.abs(pcm).max())).astype(np.int16)
 
 
-def voice_for(text: str, seed: str, variants: Sequence[str]) -> Voice:
+def voice_for(text: str, seed: str, variants: Sequence[str]) -> Settings:
     """The voice that speaks `text` in the rendition named by `seed`."""
     digest = hashlib.sha256(f"{seed} {text}".encode()).digest()
     return draw_voice(random.Random(digest), variants)
@@ -182,7 +162,7 @@ def _write(
     index.rename(path.with_suffix(".json"))
 
 
-def _rendered(jobs: list[tuple[str, Voice]], processes: int):
+def _rendered(jobs: list[tuple[str, Settings]], processes: int):
     """Every job's int16 samples, in order. espeak-ng is one per process, hence processes."""
     if processes < 2:
         yield from (render(text, voice) for text, voice in jobs)
@@ -192,7 +172,7 @@ def _rendered(jobs: list[tuple[str, Voice]], processes: int):
         yield from pool.imap(_render_job, jobs, chunksize=64)
 
 
-def _render_job(job: tuple[str, Voice]) -> np.ndarray:
+def _render_job(job: tuple[str, Settings]) -> np.ndarray:
     return render(*job)
 
 

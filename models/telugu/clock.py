@@ -5,6 +5,8 @@ Knows no time zone and never asks what time it is: the caller brings the `dateti
 
 from datetime import datetime
 
+from models.telugu.numbers import cardinal
+
 MONTHS = (
     "జనవరి",
     "ఫిబ్రవరి",
@@ -28,42 +30,6 @@ WEEKDAYS = (  # Monday first, as datetime.weekday() counts
     "శనివారం",
     "ఆదివారం",
 )
-# "five" is ఐదు and "fifteen" పదిహేను in speech; num2words writes అయిదు and పదునయిదు.
-_UNITS = [
-    "సున్నా",
-    "ఒకటి",
-    "రెండు",
-    "మూడు",
-    "నాలుగు",
-    "ఐదు",
-    "ఆరు",
-    "ఏడు",
-    "ఎనిమిది",
-    "తొమ్మిది",
-    "పది",
-    "పదకొండు",
-    "పన్నెండు",
-    "పదమూడు",
-    "పద్నాలుగు",
-    "పదిహేను",
-    "పదహారు",
-    "పదిహేడు",
-    "పద్దెనిమిది",
-    "పంతొమ్మిది",
-]
-_TENS = ["ఇరవై", "ముప్పై", "నలభై", "యాభై", "అరవై", "డెబ్బై", "ఎనభై", "తొంభై"]
-
-
-def number_words(value: int) -> str:
-    """0..199 as spoken Telugu: 21 → ఇరవై ఒకటి, 100 → వంద. `ValueError` outside that range."""
-    if not 0 <= value < 200:
-        raise ValueError(f"{value} is outside 0..199, the numbers a clock or a small sum needs")
-    if value < 20:
-        return _UNITS[value]
-    if value < 100:
-        tens, unit = divmod(value, 10)
-        return _TENS[tens - 2] + (f" {_UNITS[unit]}" if unit else "")
-    return "వంద" if value == 100 else f"నూట {number_words(value - 100)}"
 
 
 def period(moment: datetime) -> str:
@@ -86,10 +52,10 @@ def time_words(moment: datetime) -> str:
     minute = moment.minute
     # One o'clock has its own form, ఒంటి గంట, and takes no plural.
     if minute == 0:
-        spoken = "ఒంటి గంట" if hour == 1 else f"{number_words(hour)} గంటలు"
+        spoken = "ఒంటి గంట" if hour == 1 else f"{cardinal(hour)} గంటలు"
     else:
-        hours = "ఒంటి గంట" if hour == 1 else f"{number_words(hour)} గంటల"
-        minutes = "ఒక నిమిషం" if minute == 1 else f"{number_words(minute)} నిమిషాలు"
+        hours = "ఒంటి గంట" if hour == 1 else f"{cardinal(hour)} గంటల"
+        minutes = "ఒక నిమిషం" if minute == 1 else f"{cardinal(minute)} నిమిషాలు"
         spoken = f"{hours} {minutes}"
     return f"{period(moment)} {spoken}"
 
@@ -101,4 +67,4 @@ def weekday_words(moment: datetime) -> str:
 
 def date_words(moment: datetime) -> str:
     """Month, day and day of the week: 20 November 2026 → నవంబర్ ఇరవై, శుక్రవారం."""
-    return f"{MONTHS[moment.month - 1]} {number_words(moment.day)}, {weekday_words(moment)}"
+    return f"{MONTHS[moment.month - 1]} {cardinal(moment.day)}, {weekday_words(moment)}"

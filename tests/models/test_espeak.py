@@ -11,7 +11,14 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from models.espeak import Espeak, EspeakFailed, synthesize, synthesize_with_words, variants
+from models.espeak import (
+    Espeak,
+    EspeakFailed,
+    Settings,
+    synthesize,
+    synthesize_with_words,
+    variants,
+)
 from models.voices import EMOTIONS, VOICES
 
 pytest.importorskip("espeakng_loader")
@@ -184,13 +191,13 @@ def test_bad_settings(espeak):
     with pytest.raises(ValueError, match="pitch must lie between"):
         espeak.stream(TEXT, "priya", pitch=float("nan"))
     with pytest.raises(EspeakFailed, match="no voice"):
-        synthesize(TEXT, variant="nobody")
+        synthesize(TEXT, Settings("nobody"))
 
 
 def test_training_speech():
     assert {"f3", "m3", "Andy"} <= set(variants())
-    slow = synthesize("నేను రేపు వస్తాను", variant="f3", words_per_minute=120, pitch=60)
-    quick = synthesize("నేను రేపు వస్తాను", variant="f3", words_per_minute=220, pitch=60)
+    slow = synthesize("నేను రేపు వస్తాను", Settings("f3", 120, pitch=60))
+    quick = synthesize("నేను రేపు వస్తాను", Settings("f3", 220, pitch=60))
     assert slow.dtype == np.int16
     assert len(slow) > 1.4 * len(quick)
     assert np.abs(slow[:400].astype(int)).max() > 300  # no silence before
@@ -199,7 +206,7 @@ def test_training_speech():
 
 def test_words_have_times():
     text = "పుస్తకం, నేను చదివాను — ఉదయం చదివాను."
-    pcm, words = synthesize_with_words(text, variant="m3")
+    pcm, words = synthesize_with_words(text, Settings("m3"))
     assert [word for word, _, _ in words] == ["పుస్తకం,", "నేను", "చదివాను", "ఉదయం", "చదివాను."]
     times = [time for _, start, end in words for time in (start, end)]
     assert times == sorted(times)
@@ -216,7 +223,7 @@ def test_anusvara_is_m_at_the_end_of_a_word():
     """Spoken alike when written as the consonant it stands for; espeak's own reading is n."""
 
     def spectrum(text: str) -> np.ndarray:
-        pcm = synthesize(text, variant="m3", pitch_range=0).astype(float)
+        pcm = synthesize(text, Settings("m3", pitch_range=0)).astype(float)
         frames = np.lib.stride_tricks.sliding_window_view(pcm, WINDOW)[::HOP]
         return np.log(np.abs(np.fft.rfft(frames * np.hanning(WINDOW))).mean(axis=0) + 1)
 

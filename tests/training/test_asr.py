@@ -15,28 +15,11 @@ from transformers import WhisperForConditionalGeneration
 
 from models.converted import ct2_dir
 from models.whisper import Guards, Recognizer
+from tests.training.words import WORDS
 from training import asr, corpus
 from training.asr_curve import draw_curve
 from training.asr_network import Batch, HybridWhisper, Size, whisper_config
 from training.asr_run import Run
-
-WORDS = [
-    "నాకు",
-    "మీకు",
-    "ఇల్లు",
-    "పని",
-    "రేపు",
-    "నిన్న",
-    "పాట",
-    "వాన",
-    "బడి",
-    "అమ్మ",
-    "నాన్న",
-    "కావాలి",
-    "చెప్పండి",
-    "వచ్చింది",
-    "ఉంది",
-]
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from models.telugu.standard import graphemes
+from tests.training.words import WORDS
 from training import corpus, noise
 from training.asr_batches import (
     BATCH_STEP,
@@ -30,23 +31,6 @@ from training.utterances import (
     voice_for,
 )
 
-WORDS = [
-    "నాకు",
-    "మీకు",
-    "ఇల్లు",
-    "పని",
-    "రేపు",
-    "నిన్న",
-    "పాట",
-    "వాన",
-    "బడి",
-    "అమ్మ",
-    "నాన్న",
-    "కావాలి",
-    "చెప్పండి",
-    "వచ్చింది",
-    "ఉంది",
-]
 VOCABULARY = Vocabulary(end=100, start=101, no_timestamps=107, no_speech=106)
 RNG = np.random.default_rng
 

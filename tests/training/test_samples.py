@@ -15,7 +15,7 @@ from training.utterances import HELD_OUT_VARIANTS
 SHIPPED = Path(__file__).parents[2] / "web" / "public" / "samples"
 
 
-def check(folder: Path) -> list[str]:
+def check(folder: Path) -> list[tuple[str, str]]:
     listed = json.loads((folder / "samples.json").read_text(encoding="utf-8"))
     for sample in listed:
         assert sample["url"] == f"/samples/{sample['id']}.wav"
@@ -25,7 +25,7 @@ def check(folder: Path) -> list[str]:
         heard = audible(pcm, RATE)
         pauses = [b.start - a.end for a, b in pairwise(heard)]
         assert max(pauses, default=0) < RATE // 5  # a longer one would sound like the turn's end
-    return [sample["text"] for sample in listed]
+    return [(sample["text"], sample["english"]) for sample in listed]
 
 
 def test_the_shipped_samples_are_the_recipe_s(tmp_path):
@@ -40,7 +40,7 @@ def test_words_of_the_samples_are_known_to_the_dialogues():
         for s in user_utterances(split)
         for word in s.split()
     }
-    for text in SENTENCES.values():
+    for text, _ in SENTENCES.values():
         assert set(text.split()) <= known, text
 
 

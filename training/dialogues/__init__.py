@@ -2,7 +2,8 @@
 
 The text is this project's own. `intents` reads it, `utterances` samples what callers say (the
 recogniser trains on that), `compose` makes whole conversations (the language model trains on
-those), `unseen` holds 200 independently worded sentences for the evaluation.
+those), `unseen` holds 200 independently worded sentences for the evaluation and `tuning` 200 that
+may be looked at beforehand.
 """
 
 from training.dialogues.compose import SYSTEM_PROMPT, Composer, Conversation

@@ -107,7 +107,7 @@ def load() -> dict[str, Intent]:
     """Every intent by id, in the order of the files. `DialogueError` where a rule is broken."""
     raws: dict[str, tuple[Path, dict[str, object]]] = {}
     for path in sorted(_HERE.glob("*.toml")):
-        if path.stem in ("slots", "unseen"):
+        if path.stem in ("slots", "tuning", "unseen"):
             continue
         for raw in tomllib.loads(path.read_text(encoding="utf-8"))["intent"]:
             if raw.get("id") in raws:

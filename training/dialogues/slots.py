@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from models.telugu import clock
+from models.telugu.numbers import cardinal
 
 Slots = dict[str, str]
 
@@ -77,7 +78,7 @@ def sums(rng: random.Random) -> Slots:
         "half": half,
         "next": half + 1,
     }
-    return {key: clock.number_words(value) for key, value in values.items()}
+    return {key: cardinal(value) for key, value in values.items()}
 
 
 def clock_slots(now: datetime) -> Slots:

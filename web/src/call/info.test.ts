@@ -16,7 +16,7 @@ const FULL = {
   default_voice: "ravi",
   emotions: ["neutral", "happy", 9],
   default_emotion: "neutral",
-  samples: [{ id: "a", text: "నమస్కారం", url: "/samples/a.wav" }, { id: "b" }],
+  samples: [{ id: "a", text: "నమస్కారం", english: "Hello", url: "/samples/a.wav" }, { id: "b" }],
   token_required: true,
 };
 
@@ -30,7 +30,9 @@ test("a full answer is read", () => {
 });
 
 test("sample addresses are relative to the page, and a sample without one is left out", () => {
-  expect(parseInfo(FULL).samples).toEqual([{ id: "a", text: "నమస్కారం", url: "samples/a.wav" }]);
+  expect(parseInfo(FULL).samples).toEqual([
+    { id: "a", text: "నమస్కారం", english: "Hello", url: "samples/a.wav" },
+  ]);
 });
 
 test("a bare answer gives empty lists, not errors", () => {

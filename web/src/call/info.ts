@@ -22,6 +22,8 @@ export interface VoiceInfo {
 export interface SampleInfo {
   id: string;
   text: string;
+  /** What it means, for whoever listens without Telugu; may be empty. */
+  english: string;
   url: string;
 }
 
@@ -111,6 +113,7 @@ function parseSamples(value: unknown): SampleInfo[] {
     .map((sample) => ({
       id: str(sample["id"]),
       text: str(sample["text"]),
+      english: str(sample["english"]),
       url: str(sample["url"]).replace(/^\//, ""),
     }))
     .filter((sample) => sample.url !== "");

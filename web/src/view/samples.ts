@@ -5,7 +5,9 @@ import { byId, make } from "./dom";
 
 export function showSamples(samples: SampleInfo[], tapped: (index: number) => void): void {
   const buttons = samples.map((sample, index) => {
-    const button = make("button", { type: "button", lang: "te" }, sample.text || sample.id);
+    const meaning = sample.english && make("span", { class: "meaning", lang: "en" }, sample.english);
+    const said = make("span", { lang: "te" }, sample.text || sample.id);
+    const button = make("button", { type: "button" }, said, meaning || null);
     button.addEventListener("click", () => tapped(index));
     return make("li", {}, button);
   });
