@@ -24,6 +24,7 @@ from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 from training import llm_tokenizer
 from training.dialogues import Composer, Conversation, Split, template_words, user_utterances
 from training.llm_tokenizer import BOS, EOS, PAD, ROLES, SPECIAL
+from training.optimizer import MuonAdamW
 
 IGNORED = -100  # the label cross_entropy skips
 _PAD_ID = SPECIAL.index(PAD)
@@ -40,12 +41,12 @@ class Recipe:
     heads: int = 5
     inner: int = 864
     context: int = 512  # tokens
-    steps: int = 4000
+    steps: int = 5600
     batch: int = 16  # conversations
     turns: int = 10  # of a conversation, at most
     short_share: float = 0.4  # of the steps come first, with conversations of one or two turns:
     # which words decide the answer is found much sooner when there are few to choose from
-    rate: float = 1.5e-3
+    rate: float = 1e-3
     warmup: int = 100  # steps
     cooldown: float = 0.25  # share of the steps over which the rate falls to nothing
     decay: float = 0.05
@@ -203,8 +204,8 @@ class Run:
         self.average = build(recipe, self.tokenizer).eval()
         for model in (self.model, self.average):
             torch.nn.Module.to(model, recipe.device)
-        self.optimizer = torch.optim.AdamW(
-            self.model.parameters(), recipe.rate, (0.9, 0.98), weight_decay=recipe.decay
+        self.optimizer = MuonAdamW(
+            self.model, recipe.rate, outer=("embed", "lm_head"), weight_decay=recipe.decay
         )
         self.step, self.seconds = 0, 0.0
         if resume and saved.exists():
@@ -237,8 +238,7 @@ class Run:
         self._note({"step": self.step, "held_out_loss": held, "perplexity": math.exp(held)})
 
     def _step(self, batch: Batch) -> float:
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate_at(self.step, self.recipe)
+        self.optimizer.set_rate(rate_at(self.step, self.recipe))
         with autocast(self.recipe.device):
             loss = loss_of(self.model, batch, self.recipe.device)
         self.optimizer.zero_grad()

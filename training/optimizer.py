@@ -2,8 +2,8 @@
 
 Muon (Jordan et al. 2024) makes every update of a matrix orthogonal, so that rare directions are
 learnt as fast as common ones; scaled to the size of an AdamW update (Liu et al. 2025) both share a
-learning rate. On the starter recogniser 120 steps of it do what takes AdamW about twice as many,
-for a quarter more time a step. Embeddings, output heads, biases and norms stay with AdamW.
+learning rate. What it brings and costs is measured in docs/decisions.md. Embeddings, output heads,
+biases and norms stay with AdamW.
 """
 
 from typing import Any
