@@ -53,7 +53,6 @@ class LatencyObserver(BaseObserver):
         self._report = report
         self._turn = 0
         self._marks: dict[str, int] = {}  # stage end -> ns on the pipeline clock
-        self._seen: set[int] = set()
 
     async def on_push_frame(self, data: FramePushed) -> None:
         """Note the first frame of each stage."""
