@@ -108,7 +108,7 @@ train = typer.Typer(no_args_is_help=True, help="Training recipes; each resumes w
 app.add_typer(train, name="train")
 
 Preset = Annotated[
-    str, typer.Option(help="starter (2 cores, an hour), gpu (minutes), tiny (a test)")
+    str, typer.Option(help="starter (2 cores, two hours), gpu (minutes), tiny (a test)")
 ]
 Resume = Annotated[bool, typer.Option(help="go on from the last checkpoint")]
 DataDir = Annotated[Path, typer.Option(envvar="MAATA_DATA", help="directory of Telugu text")]

@@ -21,7 +21,7 @@ class Preset:
     guided: int = 9_000  # steps, over which leading the decoder's attention fades out
     ema: float = 0.998
     rendition_sets: int = 5  # voices each sentence gets before the first one is heard again
-    dialogue_share: int = 6_000  # sentences of our own dialogues an epoch takes
+    dialogue_share: int = 9_000  # sentences of our own dialogues an epoch takes
     language_seeds: int = 4  # times our dialogues are composed for the letter model
     report_every: int = 20  # steps
     eval_every: int = 500

@@ -11,9 +11,11 @@ from transformers import AutoTokenizer, LlamaForCausalLM
 
 from models.llama import Llama
 from models.weights import resolve
-from training import llm
 from training.dialogues import Composer
-from training.llm import IGNORED, PRESETS, Encoder, Run, batches, main, rate_at
+from training.llm import main
+from training.llm_batches import IGNORED, Encoder, batches, intent_numbers
+from training.llm_preset import PRESETS
+from training.llm_run import Run, rate_at
 from training.llm_score import names, script_ok, unseen
 
 
@@ -49,17 +51,28 @@ def test_the_chat_template_writes_what_training_read(tiny: Run) -> None:
     encoder = Encoder(tiny.tokenizer, 0.0, 10_000)
     for seed in range(20):
         talk = Composer(seed).conversation()
-        ids, _ = encoder.encode(talk)
+        ids = encoder.encode(talk).ids
         assert tokenizer.apply_chat_template(talk.messages(), return_dict=False) == ids
 
 
 def test_the_loss_counts_the_assistant_alone(tiny: Run) -> None:
     talk = Composer(3).conversation(4)
-    ids, labels = Encoder(tiny.tokenizer, 0.0, 10_000).encode(talk)
-    learned = [id_ for id_, label in zip(ids, labels, strict=True) if label != IGNORED]
+    row = Encoder(tiny.tokenizer, 0.0, 10_000).encode(talk)
+    learned = [id_ for id_, label in zip(row.ids, row.labels, strict=True) if label != IGNORED]
     answers = [m["content"] for m in talk.messages() if m["role"] == "assistant"]
     texts = tiny.tokenizer.decode(learned, skip_special_tokens=False).split("<|end|>")
     assert [text.strip() for text in texts if text] == answers
+
+
+def test_intents_are_named_where_their_answers_begin(tiny: Run) -> None:
+    talk = Composer(3).conversation(4)
+    row = Encoder(tiny.tokenizer, 0.0, 10_000).encode(talk)
+    asked = [at for at, intent in enumerate(row.intents) if intent != IGNORED]
+    assert [row.intents[at] for at in asked] == [
+        intent_numbers()[turn.intent.id] for turn in talk.turns
+    ]
+    assert {tiny.tokenizer.id_to_token(row.ids[at]) for at in asked} == {"<|assistant|>"}
+    assert all(row.labels[at + 1] != IGNORED for at in asked)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +103,7 @@ def test_a_run_resumes_where_it_stopped(tmp_path: Path, tiny: Run) -> None:
     for ours, theirs in zip(first.model.parameters(), second.model.parameters(), strict=True):
         assert torch.equal(ours, theirs)
     again = batches(recipe, Encoder(first.tokenizer, 0.0, recipe.context), "train", first=2)
-    assert torch.equal(next(stream)[0], next(again)[0])
+    assert torch.equal(next(stream).ids, next(again).ids)
 
 
 def test_the_rate_warms_up_and_falls_to_nothing() -> None:
@@ -151,4 +164,4 @@ def test_the_card_is_there_and_the_weights_are_small() -> None:
     card = (path / "README.md").read_text(encoding="utf-8")
     for word in ("Apache-2.0", "starter model", "seed", "maata train llm"):
         assert word in card
-    assert llm.PRESETS["starter"].steps
+    assert PRESETS["starter"].steps
