@@ -31,6 +31,7 @@ __all__ = [
     "synthesize",
     "synthesize_with_words",
     "variants",
+    "voice_settings",
 ]
 
 Word = tuple[str, int, int]  # word, first sample, one past the last sample
@@ -100,7 +101,8 @@ class Espeak:
         unknown voice or emotion and for a rate or pitch out of range, EspeakFailed when espeak
         cannot speak.
         """
-        settings, gain = _settings(voice, emotion, rate, pitch)
+        settings, emphasis_db = voice_settings(voice, emotion, rate, pitch)
+        gain = _voice_gain(voice) * 10 ** (emphasis_db / 20)
         return self._chunks(text, settings, gain, stop or threading.Event())
 
     def _chunks(
@@ -190,8 +192,13 @@ def _trim(pcm: np.ndarray, start: int, end: int) -> int:
     return start + int(loud[-1]) + 1 if len(loud) else end
 
 
-def _settings(voice: str, emotion: str, rate: float, pitch: float) -> tuple[Settings, float]:
-    """Settings in espeak's units, and the linear gain from its int16 samples to -1..1."""
+def voice_settings(
+    voice: str, emotion: str = "neutral", rate: float = 1.0, pitch: float = 1.0
+) -> tuple[Settings, float]:
+    """A named voice in espeak's units, and how many dB louder it is for the emotion.
+
+    Raises ValueError as `Espeak.stream` does.
+    """
     if voice not in _VOICES:
         raise ValueError(f"Unknown voice '{voice}'; one of {', '.join(_VOICES)}.")
     if emotion not in _EMOTIONS:
@@ -207,7 +214,7 @@ def _settings(voice: str, emotion: str, rate: float, pitch: float) -> tuple[Sett
         pitch=round(base.pitch + change.pitch + 50 * math.log2(pitch)),
         pitch_range=base.pitch_range + change.pitch_range,
     )
-    return settings, _voice_gain(voice) * 10 ** (change.gain_db / 20)
+    return settings, change.gain_db
 
 
 @lru_cache(maxsize=len(_VOICES))

@@ -6,10 +6,12 @@ consumer plays. The GPL-3.0 wheel `espeakng-loader` is an extra and is imported 
 is opened. Knows nothing of the agent's voices, emotions or levels (`models/espeak.py`).
 """
 
+import _ctypes
 import ctypes
 import importlib
 import os
 import re
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -86,21 +88,38 @@ class Library:
     """The opened library. Make it through `open_library`, which opens it once per process."""
 
     def __init__(self) -> None:
-        self._lib, self.data = _load()
-        self.sample_rate: int = self._lib.espeak_Initialize(
-            _AUDIO_OUTPUT_SYNCHRONOUS, 0, str(self.data).encode(), _INITIALIZE_DONT_EXIT
-        )
-        if self.sample_rate <= 0:
-            raise EspeakMissing(f"espeak-ng could not read its data in {self.data}: {_REMEDY}")
-        self._variants = frozenset(self.variants())
         self._lock = threading.Lock()
         self._sink: Sink | None = None
         self._origin: list[int] = []
         self._error: BaseException | None = None
         self._callback = _Callback(self._on_samples)  # kept: espeak holds only the raw pointer
-        self._lib.espeak_SetSynthCallback(self._callback)
+        self._lib, self.data, self.sample_rate = self._open()
+        self._variants = frozenset(self.variants())
         # A forked child inherits the lock as it was; a thread that held it does not exist there.
         os.register_at_fork(after_in_child=self._renew_lock)
+
+    def _open(self) -> tuple[ctypes.CDLL, Path, int]:
+        lib, data = _load()
+        rate: int = lib.espeak_Initialize(
+            _AUDIO_OUTPUT_SYNCHRONOUS, 0, str(data).encode(), _INITIALIZE_DONT_EXIT
+        )
+        if rate <= 0:
+            raise EspeakMissing(f"espeak-ng could not read its data in {data}: {_REMEDY}")
+        lib.espeak_SetSynthCallback(self._callback)
+        return lib, data, rate
+
+    def renew(self) -> None:
+        """Forgets what was said before: the next texts give the samples a new process would give.
+
+        Flutter and noise go on from one text to the next, in statics that only unloading the
+        library resets (2 ms). A platform that keeps it loaded still speaks, to the ear the same.
+        """
+        with self._lock:
+            self._lib.espeak_Terminate()
+            if sys.platform != "win32":
+                _ctypes.dlclose(self._lib._handle)
+            self._lib, self.data, self.sample_rate = self._open()
+            self._lib.espeak_ng_SetRandSeed(ctypes.c_long(1))  # otherwise the time of day
 
     def variants(self) -> list[str]:
         """Names of the voice variants that come with the library, sorted."""
