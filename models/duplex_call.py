@@ -47,6 +47,7 @@ class Call:
         slot: int,
         generation: int,
         choice: Choice,
+        adapter: str | None = None,
         *,
         input: FrameBuffer,
         delay: int,
@@ -56,6 +57,7 @@ class Call:
         self.slot = slot
         self.generation = generation
         self.choice = choice
+        self.adapter = adapter
         self.input = input
         self.counters = Counters()
         self.ended: str | None = None

@@ -1,7 +1,7 @@
 """One slot's rows in the streaming states of Mimi and Moshi: cleaned, or given a condition.
 
-The only file that touches the insides of the `moshi` package (0.2.13); tests/models/test_duplex.py
-fails when another version lays them out differently.
+The only file that touches the streaming insides of the `moshi` package (0.2.13);
+tests/models/test_duplex.py fails when another version lays them out differently.
 """
 
 import torch

@@ -1,7 +1,8 @@
 """The duplex engine behind a host's door: bytes to samples, options to a voice, ends to reasons.
 
-Options of a stream are `voice` (a name, or names with weights) and `emotion`. Knows nothing of
-processes or sockets. A stream is admitted only if the engine would still meet its deadlines.
+Options of a stream are `voice` (a name, or names with weights), `emotion` and `adapter` (names).
+Knows nothing of processes or sockets. A stream is admitted only if the engine would still meet
+its deadlines.
 """
 
 from dataclasses import asdict
@@ -61,16 +62,22 @@ class DuplexStreams:
 
     def open(self, options: dict[str, Option]) -> DuplexStream:
         """Raises OpenRefused when there is no room, ValueError for what the model lacks."""
-        if unknown := set(options) - {"voice", "emotion"}:
-            raise ValueError(f"unknown option {min(unknown)!r}: voice and emotion can be given")
-        voice, emotion = options.get("voice"), options.get("emotion")
+        if unknown := set(options) - {"voice", "emotion", "adapter"}:
+            raise ValueError(
+                f"unknown option {min(unknown)!r}: voice, emotion and adapter can be given"
+            )
+        voice, emotion, adapter = (options.get(key) for key in ("voice", "emotion", "adapter"))
         if isinstance(voice, float | int) or not isinstance(emotion, str | None):
             raise ValueError("a voice is a name or names with weights, an emotion is a name")
-        self._engine.check(voice, emotion)  # first: no waiting will help against a wrong name
+        if not isinstance(adapter, str | None):
+            raise ValueError("an adapter is a name")
+        self._engine.check(
+            voice, emotion, adapter
+        )  # first: no waiting will help against a wrong name
         refusal = self._admission.refusal(len(self._engine.calls))
         if refusal is not None:
             raise OpenRefused(refusal.reason, refusal.retry_after)
-        return DuplexStream(self._engine.join(voice, emotion))
+        return DuplexStream(self._engine.join(voice, emotion, adapter))
 
     def tick(self, deadline: float | None) -> bool:
         calls = self._engine.tick(deadline)

@@ -4,6 +4,7 @@
 """
 
 import os
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -14,10 +15,16 @@ from moshi.conditioners.base import ConditionAttributes
 from moshi.models.lm import LMGen
 from moshi.utils.compile import no_compile
 
+from models.adapters_bank import AdapterBusy, UnknownAdapter
+from models.adapters_lora import TEXT_PARTS
+from models.adapters_room import Room
+from models.admission import Admission
 from models.duplex import DuplexEngine, EngineMismatch, Sampling, SlotsFull
 from models.duplex_call import FINISHED, LEFT, NOT_FINITE, NOT_TAKEN, OUTPUT_FRAMES, Call, Frame
 from models.duplex_conditions import UnknownCondition
 from models.duplex_memory import set_condition, streaming_bytes
+from models.duplex_streams import DuplexStreams, measure
+from tests.models.tiny_adapters import base, tiny_adapter
 from tests.models.tiny_moshi import CONTEXT, tiny_lm, tiny_mimi
 
 SLOTS = 3
@@ -39,10 +46,15 @@ def _one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[DuplexEngine]:
-    """One engine for the module: every test leaves it as it found it, which is itself the point."""
-    made = DuplexEngine(
-        tiny_mimi(), tiny_lm(voices=["a", "b"], emotions=["calm"]), slots=SLOTS, sampling=GREEDY
-    )
+    """One engine for the module: every test leaves it as it found it, which is itself the point.
+
+    Adapter `text` brings text embeddings and a head, `plain` LoRA pairs only; one place is free.
+    """
+    room = Room(places=3, rank=4, full=frozenset(TEXT_PARTS))
+    made = DuplexEngine(tiny_mimi(), base(), slots=SLOTS, sampling=GREEDY, adapters=room)
+    assert made.adapters is not None
+    made.adapters.load(tiny_adapter("text", full=TEXT_PARTS))
+    made.adapters.load(tiny_adapter("plain", rank=2))
     yield made
     made.close()
 
@@ -71,13 +83,14 @@ class Script:
 
     slot: int
     voice: str | None
+    adapter: str | None = None
     pushes: list[list[np.ndarray]] = field(default_factory=list)
     heard: list[Frame] = field(default_factory=list)
 
 
 def alone(engine: DuplexEngine, script: Script) -> list[Frame]:
     """The same caller with every other slot empty."""
-    places = [engine.join(script.voice) for _ in range(script.slot + 1)]
+    places = [engine.join(script.voice, adapter=script.adapter) for _ in range(script.slot + 1)]
     for other in places[:-1]:
         other.leave()
     call, heard = places[-1], []
@@ -99,8 +112,9 @@ def random_schedule(engine: DuplexEngine, seed: int, ticks: int) -> list[Script]
     for _ in range(ticks):
         if len(live) < SLOTS and rng.random() < 0.5:
             voice = (None, "a", "b")[rng.integers(3)]
-            call = engine.join(voice)
-            live.append((call, Script(call.slot, voice)))
+            adapter = (None, "text", "plain")[rng.integers(3)]
+            call = engine.join(voice, adapter=adapter)
+            live.append((call, Script(call.slot, voice, adapter)))
         for call, script in live:
             stalled = rng.random() < 0.25
             sizes = [] if stalled else rng.integers(1, 2 * FRAME, size=rng.integers(1, 3))
@@ -127,6 +141,76 @@ def test_other_callers_change_no_bit_of_a_call(engine: DuplexEngine, seed: int) 
     assert len(scripts) >= 3
     for script in scripts:
         assert same(script.heard, alone(engine, script))
+
+
+def test_adapters_come_and_go_without_a_bit_of_change_in_a_call(engine: DuplexEngine) -> None:
+    """Another thread loads and unloads throughout, into the place beside those in use."""
+    bank, rng = engine.adapters, np.random.default_rng(12)
+    assert bank is not None
+    scripts = [
+        Script(slot, "a", adapter, [[speech(rng)] for _ in range(20)])
+        for slot, adapter in enumerate(["text", "plain", None])
+    ]
+    undisturbed = [alone(engine, script) for script in scripts]
+    coming = [tiny_adapter(f"coming {i}", full=TEXT_PARTS) for i in range(2)]
+    over, cycles = threading.Event(), 0
+
+    def come_and_go() -> None:
+        nonlocal cycles
+        while not over.is_set():
+            bank.load(coming[cycles % 2], "third")
+            bank.unload("third")
+            cycles += 1
+
+    thread = threading.Thread(target=come_and_go)
+    thread.start()
+    try:
+        heard: list[list[Frame]] = [[], [], []]
+        calls = [engine.join(script.voice, adapter=script.adapter) for script in scripts]
+        for i in range(20):
+            for call, script, frames in zip(calls, scripts, heard, strict=True):
+                call.push(script.pushes[i][0])
+                frames += call.take()
+            engine.tick()
+    finally:
+        over.set()
+        thread.join()
+    for call, frames, expected in zip(calls, heard, undisturbed, strict=True):
+        frames += call.take()
+        assert same(frames, expected)
+    assert cycles >= 2
+    assert bank.names == ["plain", "text"]
+    assert len({tuple(frame.text_token for frame in frames) for frames in heard}) == 3
+
+
+def test_an_adapter_in_use_stays(engine: DuplexEngine) -> None:
+    bank = engine.adapters
+    assert bank is not None
+    call = engine.join(adapter="plain")
+    assert call.adapter == "plain"
+    with pytest.raises(AdapterBusy, match="used by 1 calls"):
+        bank.unload("plain")
+    call.leave()
+    bank.unload("plain")
+    with pytest.raises(UnknownAdapter, match="'plain' here; known: text"):
+        engine.join(adapter="plain")
+    assert engine.calls == []
+    bank.load(tiny_adapter("plain", rank=2))
+    with pytest.raises(UnknownAdapter, match="one model for all calls"):
+        DuplexEngine(tiny_mimi(), tiny_lm(), slots=1).join(adapter="plain")
+
+
+def test_a_stream_chooses_its_adapter_by_name(engine: DuplexEngine) -> None:
+    streams = DuplexStreams(
+        engine, Admission(measure(engine, ticks=3), budget=60.0, slots=engine.slots)
+    )
+    streams.open({"voice": "a", "adapter": "text"})
+    assert [call.adapter for call in engine.calls] == ["text"]
+    with pytest.raises(ValueError, match="no adapter 'tex' here; known: plain, text"):
+        streams.open({"adapter": "tex"})
+    with pytest.raises(ValueError, match="an adapter is a name"):
+        streams.open({"adapter": 3.0})
+    assert len(engine.calls) == 1
 
 
 def test_isolation_holds_with_moshis_own_codebooks_and_with_sampling() -> None:
@@ -213,7 +297,7 @@ def test_a_long_call_neither_drifts_nor_grows(engine: DuplexEngine) -> None:
     rng = np.random.default_rng(6)
     call, neighbour = engine.join(), engine.join()
     engine.tick()
-    held = streaming_bytes(engine._mimi, engine._lm)
+    held = streaming_bytes(engine._batch.mimi, engine._batch.gen)
     packets = [speech(rng, 480) for _ in range(16)]
     late, given = 0, 0
     for i in range(SOAK_FRAMES):
@@ -234,7 +318,7 @@ def test_a_long_call_neither_drifts_nor_grows(engine: DuplexEngine) -> None:
     assert box.dropped == 0
     assert box.received + box.silence * FRAME == given * FRAME + box.waiting
     assert box.silence <= 1  # one frame of patience absorbs this jitter for good
-    assert streaming_bytes(engine._mimi, engine._lm) == held
+    assert streaming_bytes(engine._batch.mimi, engine._batch.gen) == held
 
 
 def test_output_never_reaches_the_next_caller_of_the_slot(engine: DuplexEngine) -> None:
@@ -262,7 +346,10 @@ def test_nothing_a_caller_said_stays_in_memory(engine: DuplexEngine) -> None:
     for _ in range(3):
         call.push(speech(np.random.default_rng(2)))
         engine.tick()
-    states = {**engine._mimi.get_streaming_state(), **engine._lm.lm_model.get_streaming_state()}
+    states = {
+        **engine._batch.mimi.get_streaming_state(),
+        **engine._batch.gen.lm_model.get_streaming_state(),
+    }
     caches = [s.kv_cache.cache for s in states.values() if getattr(s, "kv_cache", None)]
     assert len(caches) == 4
     assert all(cache[:, call.slot].any() for cache in caches)
@@ -272,14 +359,14 @@ def test_nothing_a_caller_said_stays_in_memory(engine: DuplexEngine) -> None:
 
 def test_numbers_that_break_end_one_call_only(engine: DuplexEngine) -> None:
     rng = np.random.default_rng(7)
-    script = Script(1, "a", [[speech(rng)] for _ in range(10)])
+    script = Script(1, "a", None, [[speech(rng)] for _ in range(10)])
     undisturbed = alone(engine, script)
     broken, healthy = engine.join("b"), engine.join("a")
     heard: list[Frame] = []
     after = healthy
     for i, pushes in enumerate(script.pushes):
         if i == 4:
-            set_condition(engine._lm, broken.slot, torch.full((1, 1, 32), float("nan")))
+            set_condition(engine._batch.gen, broken.slot, torch.full((1, 1, 32), float("nan")))
         healthy.push(pushes[0])
         engine.tick()
         heard += healthy.take()
@@ -293,7 +380,7 @@ def test_numbers_that_break_end_one_call_only(engine: DuplexEngine) -> None:
     assert healthy.ended is None
     assert after.ended is None
     assert same(heard, undisturbed)
-    fresh = Script(0, "a", [[] for _ in range(5)])
+    fresh = Script(0, "a", None, [[] for _ in range(5)])
     assert same(after.take(), alone_after_leaving(engine, [healthy, after], fresh))
 
 
@@ -384,7 +471,7 @@ def test_missed_deadlines_are_counted_in_the_calls_that_suffered() -> None:
 
 def test_warming_up_leaves_no_trace(engine: DuplexEngine) -> None:
     rng = np.random.default_rng(11)
-    script = Script(0, "a", [[speech(rng)] for _ in range(6)])
+    script = Script(0, "a", None, [[speech(rng)] for _ in range(6)])
     undisturbed = alone(engine, script)
     call, heard = engine.join("a"), []
     for pushes in script.pushes:

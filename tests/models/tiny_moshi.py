@@ -1,6 +1,7 @@
 """A Moshi and a Mimi of the real architecture, small enough to step in milliseconds."""
 
 import copy
+from typing import Any
 
 import torch
 from moshi.models import loaders
@@ -16,9 +17,8 @@ CODEBOOKS = 4  # per side; Moshi's own 8 double the steps of the depformer
 CONTEXT = 24  # steps the language model remembers: short, so that tests go past it
 
 
-def tiny_mimi(seed: int = 1, codebooks: int = CODEBOOKS) -> MimiModel:
-    """24 kHz, 12.5 Hz, codebooks of 32 entries filled with noise (the library's are all zero)."""
-    torch.manual_seed(seed)
+def tiny_mimi_config(codebooks: int = CODEBOOKS) -> dict[str, Any]:
+    """24 kHz, 12.5 Hz, codebooks of 32 entries."""
     config = copy.deepcopy(loaders._mimi_config)
     config["seanet"].update(dimension=16, n_filters=2, ratios=[32, 30])
     config["quantizer"].update(
@@ -33,7 +33,13 @@ def tiny_mimi(seed: int = 1, codebooks: int = CODEBOOKS) -> MimiModel:
         input_dimension=16,
         output_dimensions=[16],
     )
-    mimi = loaders.get_mimi(None, config, num_codebooks=codebooks)
+    return config
+
+
+def tiny_mimi(seed: int = 1, codebooks: int = CODEBOOKS) -> MimiModel:
+    """With codebooks filled with noise (the library's are all zero)."""
+    torch.manual_seed(seed)
+    mimi = loaders.get_mimi(None, tiny_mimi_config(codebooks), num_codebooks=codebooks)
     for name, buffer in mimi.named_buffers():
         if name.endswith("embedding_sum"):
             buffer.normal_()
@@ -45,19 +51,18 @@ def tiny_mimi(seed: int = 1, codebooks: int = CODEBOOKS) -> MimiModel:
     return mimi
 
 
-def tiny_lm(
-    seed: int = 2,
+def tiny_lm_config(
     *,
     codebooks: int = CODEBOOKS,
+    text_card: int = 50,
     voices: list[str] | None = None,
     emotions: list[str] | None = None,
-) -> LMModel:
-    """2 layers of 32, text vocabulary of 50, two sides of `codebooks` audio streams."""
-    torch.manual_seed(seed)
+) -> dict[str, Any]:
+    """2 layers of 32, two sides of `codebooks` audio streams."""
     config = copy.deepcopy(loaders._lm_kwargs)
     config.update(
         dim=32,
-        text_card=50,
+        text_card=text_card,
         card=CARD,
         num_heads=2,
         num_layers=2,
@@ -86,7 +91,23 @@ def tiny_lm(
             }
             for kind, names in tables.items()
         }
-    lm = loaders.get_moshi_lm(None, config, dtype=torch.float32)
+    return config
+
+
+def tiny_lm(
+    seed: int = 2,
+    *,
+    codebooks: int = CODEBOOKS,
+    voices: list[str] | None = None,
+    emotions: list[str] | None = None,
+    text_card: int = 50,
+) -> LMModel:
+    """A language model of that shape that reacts to what it hears."""
+    torch.manual_seed(seed)
+    config = tiny_lm_config(
+        codebooks=codebooks, text_card=text_card, voices=voices, emotions=emotions
+    )
+    lm = loaders.get_moshi_lm(None, copy.deepcopy(config), dtype=torch.float32)
     # Attention projections and the depformer keep torch's default start, whose outputs hardly
     # depend on the input; a test of isolation needs a model that reacts to what it hears.
     with torch.no_grad():
