@@ -1,18 +1,17 @@
 """The command line: one typer app; every command imports its room only when it is called.
 
-The one place that turns named errors into a sentence on stderr and exit code 2. Knows nothing of
-how anything is done.
+Named errors become a sentence (`errors.py`). Knows nothing of how anything is done.
 """
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
+from maata.errors import user_errors
 from maata.profile import ProfileError, load_profile
+from maata.recipes import data, train
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -24,23 +23,6 @@ app = typer.Typer(
 Setting = Annotated[
     list[str], typer.Option("--set", metavar="KEY=VALUE", help="override one profile setting")
 ]
-
-
-def fail(sentence: str) -> NoReturn:
-    """End with a user's mistake: one sentence, exit code 2, no traceback."""
-    typer.echo(f"maata: {sentence}", err=True)
-    raise typer.Exit(2)
-
-
-@contextmanager
-def user_errors(*kinds: type[Exception]) -> Iterator[None]:
-    """Translate the named errors of a room; anything else is a bug and keeps its traceback."""
-    try:
-        yield
-    except (ProfileError, *kinds) as e:
-        fail(str(e))
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
 
 
 def _overrides(settings: list[str]) -> dict[str, str]:
@@ -104,38 +86,8 @@ def call(
     )
 
 
-train = typer.Typer(no_args_is_help=True, help="Training recipes; each resumes where it stopped.")
 app.add_typer(train, name="train")
-
-Preset = Annotated[
-    str, typer.Option(help="starter (2 cores, two hours), gpu (minutes), tiny (a test)")
-]
-Resume = Annotated[bool, typer.Option(help="go on from the last checkpoint")]
-DataDir = Annotated[Path, typer.Option(envvar="MAATA_DATA", help="directory of Telugu text")]
-OutDir = Annotated[Path | None, typer.Option(help="run directory; default runs/RECIPE")]
-
-
-@train.command("asr")
-def train_asr(
-    preset: Preset = "starter",
-    data: DataDir = Path("data"),
-    out: OutDir = None,
-    resume: Resume = False,
-) -> None:
-    """The starter recogniser: a small Whisper on synthetic Telugu speech."""
-    from training.asr import main
-
-    with user_errors(ValueError, FileNotFoundError):
-        typer.echo(main(preset=preset, data=data, out=out or Path("runs/asr"), resume=resume))
-
-
-@train.command("llm")
-def train_llm(preset: Preset = "starter", out: OutDir = None, resume: Resume = False) -> None:
-    """The starter language model: a small Llama on authored Telugu dialogues."""
-    from training.llm import main
-
-    with user_errors(ValueError):
-        typer.echo(main(preset=preset, out=out or Path("runs/llm"), resume=resume))
+app.add_typer(data, name="data")
 
 
 @app.callback(invoke_without_command=True)

@@ -86,6 +86,29 @@ class CascadeSettings(_Section):
     turns: TurnSettings = TurnSettings()
 
 
+class S2sSettings(_Section):
+    """The speech-to-speech engine: one full-duplex model, many calls a step."""
+
+    model: str = "starter/s2s"  # a directory as Moshi's on the hub: config, weights, tokenizer
+    codec: str = "starter/codec"  # empty: the codec that lies in the model's own directory
+    device: Literal["cpu", "cuda"] = "cpu"
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    threads: int = Field(default=2, ge=1, le=64)  # of the host process, on a CPU
+    slots: int = Field(default=8, ge=1, le=256)  # calls stepped together
+    budget_ms: float = Field(default=64, gt=0, le=80)  # the most the p99 of a step may take
+    temperature: float = Field(default=0.8, ge=0, le=2)  # 0: the likeliest tokens
+    temperature_text: float = Field(default=0.7, ge=0, le=2)
+    top_k: int = Field(default=250, ge=1)
+    top_k_text: int = Field(default=25, ge=1)
+    adapters: dict[str, str] = {}  # name -> address; chosen per call
+    fuse: str = ""  # name of the adapter merged into the model, for all calls
+    adapter: str = ""  # the one a caller gets who chose none
+    captions: str = "starter/asr"  # writes what the caller says, off the audio's way; empty: none
+    caption_interim_ms: int = Field(default=0, ge=0, le=5000)
+    fallback: Literal["", "cascade"] = ""  # who answers when every place is taken
+    address: str = ""  # of a host that serves the model already, as tcp://127.0.0.1:PORT
+
+
 class VoiceSettings(_Section):
     """What a caller hears who chose nothing."""
 
@@ -121,6 +144,7 @@ class Profile(_Section):
     engine: Engine = "cascade"
     engines: list[Engine] = ["cascade"]
     cascade: CascadeSettings = CascadeSettings()
+    s2s: S2sSettings = S2sSettings()
     voice: VoiceSettings = VoiceSettings()
     limits: LimitSettings = LimitSettings()
     server: ServerSettings = ServerSettings()
@@ -137,8 +161,13 @@ def load_profile(name: str, overrides: Mapping[str, Any] | None = None) -> Profi
         ProfileError: no such profile, unknown key or wrong type.
     """
     table = _read(name)
-    for key, value in {**_environment(), **(overrides or {})}.items():
+    chosen = {**_environment(), **(overrides or {})}
+    for key, value in chosen.items():
         _lay(table, key, value)
+    # Who asks for an engine by name has it beside those of the profile.
+    if "engine" in chosen and "engines" not in chosen:
+        listed = table.get("engines", ["cascade"])
+        table["engines"] = [*listed, *({chosen["engine"]} - {*listed})]
     try:
         return Profile.model_validate(table)
     except ValidationError as e:

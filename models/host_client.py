@@ -66,7 +66,8 @@ class Stream:
         self._output: asyncio.Queue[m.Chunk | None] = asyncio.Queue()
         self._over: HostError | None = None
         self.reason: str | None = None  # why it is over
-        self.counters: dict[str, float] = {}  # of the engine, once it is over
+        self.counters: dict[str, float] = {}  # of the engine, once it has said its last word
+        self._settled = asyncio.Event()
 
     async def push(self, chunk: m.Chunk) -> None:
         """Gives the engine a chunk. Raises StreamClosed, HostLost."""
@@ -82,8 +83,20 @@ class Stream:
         """Ends the stream from this side; does nothing when it is over already."""
         if self.reason is None:
             self.end("closed", None)
+            self._client.leaving[self.number] = self
             with suppress(HostLost):  # a lost host has no stream to close
                 await self._client.send(m.Close(self.number))
+
+    async def settled(self, patience: float = 1.0) -> None:
+        """Returns when the engine's counters of an ended stream are here, or will not come."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._settled.wait(), patience)
+        self._client.leaving.pop(self.number, None)
+
+    def settle(self, counters: dict[str, float]) -> None:
+        """The engine's last word on this stream."""
+        self.counters = counters
+        self._settled.set()
 
     async def __aiter__(self) -> AsyncIterator[m.Chunk]:
         while (chunk := await self._output.get()) is not None:
@@ -136,6 +149,7 @@ class HostClient:
         self._silence = silence
         self._on_lost = on_lost
         self.streams: dict[int, Stream] = {}
+        self.leaving: dict[int, Stream] = {}  # closed from this side, not yet by the host
         self.health: dict[str, float] = {}  # the engine's figures, as of its last word
         self.lost: str | None = None  # why, once it is
         self.ready = asyncio.Event()  # set by the host's first word, and for good
@@ -204,6 +218,10 @@ class HostClient:
         self.lost = reason
         for stream in list(self.streams.values()):
             stream.end(reason, HostLost(reason))
+            stream.settle({})
+        for stream in self.leaving.values():
+            stream.settle({})
+        self.leaving.clear()
         for answer in self._opening.values():
             if not answer.done():
                 answer.set_exception(HostLost(reason))
@@ -255,9 +273,9 @@ class HostClient:
                 if stream is not None and not stream.give(chunk):
                     self._overrun(stream)
             case m.Ended(stream=number, reason=reason, fault=fault, counters=counters):
-                stream = self.streams.get(number)
+                stream = self.streams.get(number) or self.leaving.pop(number, None)
                 if stream is not None:
-                    stream.counters = counters
+                    stream.settle(counters)
                     stream.end(reason, StreamBroken(reason) if fault else None)
 
     def _answer(self, number: int, error: HostError | None) -> None:

@@ -37,7 +37,8 @@ def resolve(address: str) -> Path:
     path = starter_root() / address if is_starter(address) else Path(address).expanduser()
     if not path.is_dir() or not any(path.iterdir()):
         remedy = (
-            "the checkout lacks weights/; get them with the repository or set MAATA_WEIGHTS"
+            "they are not in this checkout: get them with the repository, set MAATA_WEIGHTS, or "
+            "train them (maata train --help)"
             if is_starter(address)
             else "give an existing directory, starter/NAME or hf://owner/name@revision"
         )

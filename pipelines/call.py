@@ -7,16 +7,13 @@ limits and tells the page what happened. Knows nothing of models.
 import asyncio
 import json
 from collections.abc import Callable
+from functools import partial
 from time import monotonic
 from typing import Any
 
 from loguru import logger
-from pipecat.frames.frames import ErrorFrame, TTSSpeakFrame
+from pipecat.frames.frames import ErrorFrame, Frame
 from pipecat.pipeline.worker import PipelineParams, PipelineWorker
-from pipecat.processors.aggregators.llm_response_universal import (
-    AssistantTurnStoppedMessage,
-    UserTurnStoppedMessage,
-)
 from pipecat.processors.frameworks.rtvi.observer import RTVIObserverParams
 from pipecat.transports.websocket.fastapi import FastAPIWebsocketParams, FastAPIWebsocketTransport
 from pipecat.workers.runner import WorkerRunner
@@ -24,16 +21,16 @@ from starlette.websockets import WebSocket
 
 from maata.profile import Profile
 from models.voices import EMOTIONS, VOICES
-from pipelines.cascade import CascadeGraph, build_cascade
-from pipelines.engines import CascadeModels
-from pipelines.latency import LatencyObserver, TurnLatency
+from pipelines.graph import Build, CallHooks, Graph
+from pipelines.latency import TurnLatency
 from pipelines.metrics import Metrics
-from pipelines.request import BAD_REQUEST, LIMIT_REACHED, CallRequest
+from pipelines.request import BAD_REQUEST, LIMIT_REACHED, MODEL_FAILED, CallRequest
 from pipelines.wire import CallerSerializer, error_message
-from services.phrases import NOT_HEARD
 
 AUDIO_IN_RATE = 16000
 AUDIO_OUT_RATE = 24000
+# A packet of audio to the caller, in 10 ms: Pipecat's own for clauses, a whole frame of the codec.
+PACKETS = {"cascade": 4, "s2s": 8}
 MAX_REJECTED = 500  # a client that sends this much nonsense is broken or hostile
 
 
@@ -45,11 +42,11 @@ class Call:
         websocket: WebSocket,
         request: CallRequest,
         profile: Profile,
-        models: CascadeModels,
+        build: Build,
         metrics: Metrics,
         now: Callable[[], float] = monotonic,
     ) -> None:
-        """Build the call on an accepted socket; nothing runs before `run`."""
+        """Build the call and its graph on a socket; nothing runs before `run`."""
         self._websocket = websocket
         self._request = request
         self._profile = profile
@@ -57,7 +54,6 @@ class Call:
         self._now = now
         self._rejected: dict[str, int] = {}
         self._outcome = "hung up"
-        self._interrupting = False
         self._ending: asyncio.Task[None] | None = None
         wire = CallerSerializer(sample_rate=AUDIO_IN_RATE, on_rejected=self._on_rejected, now=now)
         self._transport = FastAPIWebsocketTransport(
@@ -66,16 +62,36 @@ class Call:
                 audio_in_enabled=True,
                 audio_out_enabled=True,
                 audio_out_end_silence_secs=0,
+                audio_out_10ms_chunks=PACKETS[request.engine],
                 serializer=wire,
             ),
         )
-        self._graph = build_cascade(
-            self._transport, profile.cascade, models, request, wire.begin_answer
-        )
+        self._graph = build(self._transport, self._hooks(wire))
         self._worker = self._build_worker(self._graph)
-        self._watch(self._graph)
+        self._watch()
 
-    def _build_worker(self, graph: CascadeGraph) -> PipelineWorker:
+    def _hooks(self, wire: CallerSerializer) -> CallHooks:
+        engine, metrics = self._request.engine, self._metrics
+
+        async def queue(frame: Frame) -> None:
+            await self._worker.queue_frame(frame)
+
+        async def failed(sentence: str) -> None:
+            metrics.errors.labels(engine).inc()
+            # Not awaited: whoever says so belongs to the graph that ending the call cancels.
+            self._end_soon(MODEL_FAILED, "engine failed", sentence)
+
+        return CallHooks(
+            begin_answer=wire.begin_answer,
+            tell=self._tell,
+            queue=queue,
+            interrupted=metrics.interruptions.labels(engine).inc,
+            latency=self._on_latency,
+            failed=failed,
+            count=partial(metrics.observe_frames, engine),
+        )
+
+    def _build_worker(self, graph: Graph) -> PipelineWorker:
         return PipelineWorker(
             graph.pipeline,
             params=PipelineParams(
@@ -83,7 +99,7 @@ class Call:
                 audio_out_sample_rate=AUDIO_OUT_RATE,
                 enable_metrics=True,
             ),
-            observers=[LatencyObserver(self._on_latency)],
+            observers=[graph.observer],
             rtvi_observer_params=RTVIObserverParams(metrics_enabled=True),
             idle_timeout_secs=self._profile.limits.idle_minutes * 60,
             cancel_on_idle_timeout=False,  # the caller is told why first
@@ -125,8 +141,12 @@ class Call:
             logger.debug("could not tell the caller why: {}", type(e).__name__)
         await self._worker.cancel(reason=self._outcome)
 
-    def _watch(self, graph: CascadeGraph) -> None:
-        """Connect the graph's events to this call."""
+    def _end_soon(self, code: int, outcome: str, sentence: str) -> None:
+        task = asyncio.create_task(self.end(code, outcome, sentence))
+        task.add_done_callback(lambda t: t.exception())
+
+    def _watch(self) -> None:
+        """Connect the worker's and the socket's events to this call."""
         worker, transport = self._worker, self._transport
 
         @transport.event_handler("on_client_disconnected")
@@ -144,27 +164,16 @@ class Call:
         async def _failed(_worker: Any, frame: ErrorFrame) -> None:
             self._metrics.errors.labels(self._request.engine).inc()
 
-        @graph.user.event_handler("on_user_turn_stopped")
-        async def _heard(_user: Any, _strategy: Any, message: UserTurnStoppedMessage) -> None:
-            # The bot was cut off by something that was no speech: it asks rather than falls silent.
-            if not (message.content or "").strip() and self._interrupting:
-                await worker.queue_frame(TTSSpeakFrame(NOT_HEARD, append_to_context=False))
-            self._interrupting = False
-
-        @graph.assistant.event_handler("on_assistant_turn_stopped")
-        async def _spoken(_assistant: Any, message: AssistantTurnStoppedMessage) -> None:
-            if message.interrupted:
-                self._interrupting = True
-                self._metrics.interruptions.labels(self._request.engine).inc()
-                await self._tell(
-                    {"type": "interrupted", "id": graph.gate.answer, "spoken": message.content}
-                )
-
         if worker.rtvi:
 
             @worker.rtvi.event_handler("on_client_message")
             async def _message(rtvi: Any, message: Any) -> None:
                 await self._on_client_message(message.type, message.data)
+
+            @worker.rtvi.event_handler("on_client_ready")
+            async def _ready(_rtvi: Any) -> None:
+                engine = {"id": self._request.engine, "reason": self._request.fallback_reason}
+                await self._tell({"type": "engine", **engine})
 
     async def _on_client_message(self, kind: str, data: Any) -> None:
         """`set-voice` changes voice and emotion from the next clause on."""
@@ -177,8 +186,9 @@ class Call:
         elif emotion is not None and emotion not in EMOTIONS:
             await self._notice(f"unknown emotion {str(emotion)[:40]!r}")
         else:
-            self._graph.speech.voice = voice or self._graph.speech.voice
-            self._graph.speech.emotion = emotion or self._graph.speech.emotion
+            sentence = self._graph.set_voice(voice, emotion)
+            if sentence:
+                await self._notice(sentence)
 
     async def _on_rejected(self, kind: str, sentence: str) -> None:
         """Count what was dropped; say so once of each kind, and end a call of nothing else."""
@@ -188,10 +198,7 @@ class Call:
             await self._notice(sentence)
         if sum(self._rejected.values()) == MAX_REJECTED:
             # Not awaited: this runs inside the receive loop that ending the call cancels.
-            task = asyncio.create_task(
-                self.end(BAD_REQUEST, "bad input", f"too many bad messages; the last: {sentence}")
-            )
-            task.add_done_callback(lambda t: t.exception())
+            self._end_soon(BAD_REQUEST, "bad input", f"too many bad messages; the last: {sentence}")
 
     async def _on_latency(self, latency: TurnLatency) -> None:
         self._metrics.observe_turn(self._request.engine, latency)

@@ -4,18 +4,18 @@ The `Pipeline` below is the diagram. Knows nothing of sockets, limits or metrics
 """
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from typing import Any
 
 from pipecat.audio.turn.smart_turn.base_smart_turn import SmartTurnParams
 from pipecat.audio.vad.vad_analyzer import VADParams
+from pipecat.frames.frames import TTSSpeakFrame
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.aggregators.llm_response_universal import (
-    LLMAssistantAggregator,
+    AssistantTurnStoppedMessage,
     LLMContextAggregatorPair,
-    LLMUserAggregator,
     LLMUserAggregatorParams,
+    UserTurnStoppedMessage,
 )
 from pipecat.processors.aggregators.llm_text_processor import LLMTextProcessor
 from pipecat.services.openai.llm import OpenAILLMService
@@ -29,12 +29,15 @@ from pipecat.turns.user_turn_strategies import UserTurnStrategies
 
 from maata.profile import CascadeSettings, LlmSettings, TurnSettings
 from pipelines.engines import CascadeModels
+from pipelines.graph import CallHooks, Graph
+from pipelines.latency import LatencyObserver
 from pipelines.request import CallRequest
 from services.answer_gate import AnswerGate
 from services.apology import Apology
 from services.clauses import ClauseAggregator
 from services.llama import LlamaService
 from services.memory import Memory
+from services.phrases import NOT_HEARD
 from services.speech import SpeechService
 from services.turns import SharedSilero, SharedSmartTurn, TurnModels
 from services.whisper import WhisperService
@@ -43,25 +46,15 @@ from services.whisper import WhisperService
 EMPTY_TURN_SECONDS = 3.0
 
 
-@dataclass(frozen=True)
-class CascadeGraph:
-    """One call's graph, and the parts of it that the call talks to."""
-
-    pipeline: Pipeline
-    user: LLMUserAggregator
-    assistant: LLMAssistantAggregator
-    speech: SpeechService
-    gate: AnswerGate
-
-
 def build_cascade(
     transport: BaseTransport,
+    hooks: CallHooks,
+    *,
     settings: CascadeSettings,
     models: CascadeModels,
     request: CallRequest,
-    on_answer: Callable[[], None],
-) -> CascadeGraph:
-    """Wire one call's graph around the shared models; `on_answer` hears of each new answer."""
+) -> Graph:
+    """Wire one call's graph around the shared models."""
     context = LLMContextAggregatorPair(
         LLMContext(), user_params=_user_params(settings.turns, models.turns)
     )
@@ -72,7 +65,7 @@ def build_cascade(
         rate=settings.tts.rate,
         pitch=settings.tts.pitch,
     )
-    gate = AnswerGate(on_answer)
+    gate = AnswerGate(hooks.begin_answer)
     llm = settings.llm
     pipeline = Pipeline(
         [
@@ -89,7 +82,35 @@ def build_cascade(
             context.assistant(),  # remembers what was spoken
         ]
     )
-    return CascadeGraph(pipeline, context.user(), context.assistant(), speech, gate)
+    _watch(context, gate, hooks)
+
+    def set_voice(voice: str | None, emotion: str | None) -> str:
+        speech.voice = voice or speech.voice  # from the next clause on
+        speech.emotion = emotion or speech.emotion
+        return ""
+
+    return Graph(pipeline, LatencyObserver(hooks.latency), set_voice)
+
+
+def _watch(context: LLMContextAggregatorPair, gate: AnswerGate, hooks: CallHooks) -> None:
+    """Tell the call of answers that were cut, and ask again when nothing was said after all."""
+    interrupting = False
+
+    @context.user().event_handler("on_user_turn_stopped")
+    async def _heard(_user: Any, _strategy: Any, message: UserTurnStoppedMessage) -> None:
+        nonlocal interrupting
+        # The bot was cut off by something that was no speech: it asks rather than falls silent.
+        if not (message.content or "").strip() and interrupting:
+            await hooks.queue(TTSSpeakFrame(NOT_HEARD, append_to_context=False))
+        interrupting = False
+
+    @context.assistant().event_handler("on_assistant_turn_stopped")
+    async def _spoken(_assistant: Any, message: AssistantTurnStoppedMessage) -> None:
+        nonlocal interrupting
+        if message.interrupted:
+            interrupting = True
+            hooks.interrupted()
+            await hooks.tell({"type": "interrupted", "id": gate.answer, "spoken": message.content})
 
 
 def _language_model(llm: LlmSettings, models: CascadeModels) -> LlamaService | OpenAILLMService:
@@ -104,6 +125,19 @@ def _language_model(llm: LlmSettings, models: CascadeModels) -> LlamaService | O
     )
 
 
+def voice_activity(turns: TurnSettings, models: TurnModels) -> SharedSilero:
+    """One call's VAD, the same rule whichever engine answers."""
+    return SharedSilero(
+        models.silero,
+        VADParams(
+            confidence=turns.vad_confidence,
+            start_secs=turns.vad_start_ms / 1000,
+            stop_secs=turns.vad_stop_ms / 1000,
+            min_volume=turns.vad_min_volume,
+        ),
+    )
+
+
 def _user_params(turns: TurnSettings, models: TurnModels) -> LLMUserAggregatorParams:
     stop_secs = turns.vad_stop_ms / 1000
     # Both strategies begin to count when the VAD has seen its own share of the silence.
@@ -114,15 +148,7 @@ def _user_params(turns: TurnSettings, models: TurnModels) -> LLMUserAggregatorPa
     else:
         stop = SpeechTimeoutUserTurnStopStrategy(user_speech_timeout=hold)
     return LLMUserAggregatorParams(
-        vad_analyzer=SharedSilero(
-            models.silero,
-            VADParams(
-                confidence=turns.vad_confidence,
-                start_secs=turns.vad_start_ms / 1000,
-                stop_secs=stop_secs,
-                min_volume=turns.vad_min_volume,
-            ),
-        ),
+        vad_analyzer=voice_activity(turns, models),
         user_turn_strategies=UserTurnStrategies(
             # A transcript so late that its turn was given up starts, and ends, a turn of its own.
             start=[

@@ -2,10 +2,11 @@
 
 Models that release the interpreter lock (CTranslate2, ONNX, espeak-ng) live in this process and
 run in worker threads. Eager torch models do not belong here: one ticking in a thread of the server
-costs every other call tens of milliseconds, so they will live in host processes of their own and
-be held here by their client. Knows nothing of calls.
+costs every other call tens of milliseconds, so they live in host processes of their own and are
+held here by their client (`s2s_engine.py`). Knows nothing of calls.
 """
 
+import importlib.util
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from models.converted import ct2_dir
 from models.espeak import Espeak, EspeakMissing
 from models.llama import Llama
 from models.whisper import Recognizer
+from pipelines.s2s_engine import S2sEngine, S2sModels, text_pieces
+from pipelines.s2s_engine import spec as s2s_spec
 from services.speech import Synthesizer
 from services.turns import TurnModels
 
@@ -44,14 +47,30 @@ class Engines:
     def __init__(self, profile: Profile) -> None:
         self.profile = profile
         self.cascade: CascadeModels | None = None
+        self.s2s_models: S2sModels | None = (
+            None  # what the server has of it; the rest is the host's
+        )
+        self.s2s: S2sEngine | None = None
         self.progress: dict[str, float] = {}
         self.error: str | None = None
         self._lock = threading.Lock()
 
     @property
     def ready(self) -> bool:
-        """Whether every engine of the profile is loaded."""
-        return self.cascade is not None
+        """Whether every engine of the profile can take calls."""
+        return all(self.serves(engine) for engine in self.profile.engines)
+
+    def serves(self, engine: str) -> bool:
+        """Whether one engine can take calls now."""
+        if engine == "cascade":
+            return self.cascade is not None
+        return self.s2s is not None and self.s2s.health.state == "ready"
+
+    @property
+    def loaded(self) -> bool:
+        """Whether everything that lives in this process is loaded."""
+        missing = {"cascade": self.cascade, "s2s": self.s2s_models}
+        return all(missing[engine] is not None for engine in self.profile.engines)
 
     def check(self) -> None:
         """Look for what loading will need, without loading it.
@@ -59,25 +78,14 @@ class Engines:
         Raises:
             EngineError, WeightsMissing: with the remedy.
         """
-        if "s2s" in self.profile.engines:
-            raise EngineError("engine s2s is not part of this version; use engines = ['cascade']")
         if self.profile.engine not in self.profile.engines:
             raise EngineError(
                 f"engine {self.profile.engine} is not in engines = {list(self.profile.engines)}"
             )
-        asr, llm = self.profile.cascade.asr, self.profile.cascade.llm
-        weights.resolve(asr.model)
-        check_device(asr.device)
-        if llm.backend == "openai":
-            if not llm.base_url:
-                raise EngineError("cascade.llm.backend = openai needs cascade.llm.base_url")
-        else:
-            weights.resolve(llm.model)
-            check_device(llm.device)
-        try:
-            _synthesizer(self.profile.cascade)
-        except EspeakMissing as e:
-            raise EngineError(str(e)) from e
+        if "s2s" in self.profile.engines:
+            check_s2s(self.profile)
+        if "cascade" in self.profile.engines:
+            check_cascade(self.profile.cascade)
 
     def load(self, report: Callable[[str, float], None] = lambda part, share: None) -> None:
         """Load everything; blocks for seconds, so call it from a worker thread.
@@ -90,18 +98,88 @@ class Engines:
             self.progress[part] = share
             report(part, share)
 
+        engines, cascade = self.profile.engines, self.profile.cascade
         with self._lock:
-            cascade = self.profile.cascade
-            for part in ("asr", "llm", "tts", "turns"):
-                self.progress[part] = 0.0
-            models = CascadeModels(
-                recognizer=_load("asr", step, lambda: _recognizer(cascade.asr)),
-                llama=_load("llm", step, lambda: _llama(cascade.llm)),
-                synthesizer=_load("tts", step, lambda: _synthesizer(cascade)),
-                turns=_load("turns", step, TurnModels.load),
-            )
-            warm_up(models)
-            self.cascade = models
+            parts = ("asr", "llm", "tts", "turns") if "cascade" in engines else ("turns",)
+            self.progress.update(dict.fromkeys(parts, 0.0))
+            turns = _load("turns", step, TurnModels.load)
+            recognizers: dict[AsrSettings, Recognizer] = {}  # one, if both engines name the same
+            if "cascade" in engines and self.cascade is None:
+                recognizers[cascade.asr] = _load("asr", step, lambda: _recognizer(cascade.asr))
+                models = CascadeModels(
+                    recognizer=recognizers[cascade.asr],
+                    llama=_load("llm", step, lambda: _llama(cascade.llm)),
+                    synthesizer=_load("tts", step, lambda: _synthesizer(cascade)),
+                    turns=turns,
+                )
+                warm_up(models)
+                self.cascade = models
+            if self.cascade is not None:
+                recognizers[cascade.asr] = self.cascade.recognizer
+            if "s2s" in engines:
+                self.s2s_models = _s2s_models(self.profile, turns, recognizers)
+
+    async def start(self) -> None:
+        """Start what lives in host processes, on the running event loop; returns when it serves.
+
+        Raises:
+            HostLost: a host could not load its model; it goes on trying.
+        """
+        if self.s2s_models is not None and self.s2s is None:
+            self.progress["s2s"] = 0.1
+            self.s2s = S2sEngine(self.s2s_models, self.profile.s2s)
+            await self.s2s.start()
+            self.progress["s2s"] = 1.0
+
+    async def close(self) -> None:
+        """End what lives in host processes."""
+        if self.s2s is not None:
+            await self.s2s.close()
+            self.s2s = None
+
+
+def check_cascade(cascade: CascadeSettings) -> None:
+    """Look for the cascade's weights and devices.
+
+    Raises:
+        EngineError, WeightsMissing: with the remedy.
+    """
+    weights.resolve(cascade.asr.model)
+    check_device(cascade.asr.device)
+    llm = cascade.llm
+    if llm.backend == "openai":
+        if not llm.base_url:
+            raise EngineError("cascade.llm.backend = openai needs cascade.llm.base_url")
+    else:
+        weights.resolve(llm.model)
+        check_device(llm.device)
+    try:
+        _synthesizer(cascade)
+    except EspeakMissing as e:
+        raise EngineError(str(e)) from e
+
+
+def check_s2s(profile: Profile) -> None:
+    """Look for the speech-to-speech model's package, weights and settings.
+
+    Raises:
+        EngineError, WeightsMissing: with the remedy.
+    """
+    s2s = profile.s2s
+    if importlib.util.find_spec("moshi") is None:
+        raise EngineError(
+            "engine s2s needs the moshi package: install maata[s2s], or use engines = ['cascade']"
+        )
+    for name in {s2s.adapter, s2s.fuse} - {""}:
+        if name not in s2s.adapters:
+            raise EngineError(f"s2s names the adapter {name!r}, which s2s.adapters does not list")
+    if s2s.fallback and s2s.fallback not in profile.engines:
+        raise EngineError(
+            f"s2s.fallback = {s2s.fallback!r} needs it in engines = {list(profile.engines)}"
+        )
+    s2s_spec(profile)
+    if s2s.captions:
+        weights.resolve(s2s.captions)
 
 
 def check_device(device: str) -> None:
@@ -160,6 +238,17 @@ def _llama(llm: LlmSettings) -> Llama | None:
         return None
     path = ct2_dir(weights.resolve(llm.model), llm.compute_type)
     return Llama.load(path, device=llm.device, compute_type=llm.compute_type, threads=llm.threads)
+
+
+def _s2s_models(
+    profile: Profile, turns: TurnModels, recognizers: dict[AsrSettings, Recognizer]
+) -> S2sModels:
+    captions = profile.s2s.captions
+    recognizer = None
+    if captions:
+        asr = profile.cascade.asr.model_copy(update={"model": captions})
+        recognizer = recognizers.get(asr) or _recognizer(asr)
+    return S2sModels(s2s_spec(profile), text_pieces(profile.s2s.model), turns, recognizer)
 
 
 def _synthesizer(cascade: CascadeSettings) -> Synthesizer:

@@ -1,4 +1,4 @@
-"""One latency record per turn: from the end of the user's speech to the answer's first audio.
+"""One latency record per turn of the cascade: end of the user's speech to the answer's first audio.
 
 Reads the pipeline clock off frames as they are pushed, so a busy event loop does not skew the
 figures. These are the server's own times; what a caller hears is measured on a recording, outside.
@@ -6,7 +6,7 @@ The stages follow each other without gap, so they sum to the total by constructi
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from pipecat.frames.frames import (
@@ -22,26 +22,30 @@ from pipecat.frames.frames import (
 from pipecat.metrics.metrics import TurnMetricsData
 from pipecat.observers.base_observer import BaseObserver, FramePushed
 
-STAGES = ("endpointing_ms", "asr_ms", "llm_first_token_ms", "first_clause_ms", "tts_first_audio_ms")
+STAGES = (
+    "endpointing_ms",  # speech end -> the VAD and the turn model agree that the turn ended
+    "asr_ms",  # -> the final transcript is there too
+    "llm_first_token_ms",
+    "first_clause_ms",  # -> enough text to start speaking
+    "tts_first_audio_ms",
+)
 
 
 @dataclass(frozen=True)
 class TurnLatency:
-    """Milliseconds of one turn, stage by stage."""
+    """Milliseconds of one turn, stage after stage without a gap."""
 
     turn: int
-    endpointing_ms: float  # speech end -> the VAD and the turn model agree that the turn ended
-    asr_ms: float  # -> the final transcript is there too
-    llm_first_token_ms: float
-    first_clause_ms: float  # -> enough text to start speaking
-    tts_first_audio_ms: float
-    total_ms: float
+    stages: dict[str, float]
+
+    @property
+    def total_ms(self) -> float:
+        """From the end of the user's speech to the first audio of the answer."""
+        return round(sum(self.stages.values()), 1)
 
     def message(self) -> dict[str, Any]:
         """The record as it is sent to the page and logged."""
-        values = asdict(self)
-        stages = {stage: values[stage] for stage in STAGES}
-        return {"turn": self.turn, "stages": stages, "total_ms": self.total_ms}
+        return {"turn": self.turn, "stages": self.stages, "total_ms": self.total_ms}
 
 
 class LatencyObserver(BaseObserver):
@@ -85,7 +89,7 @@ class LatencyObserver(BaseObserver):
         spans = [
             round((end - start) / 1e6, 1) for start, end in zip(ends[:-1], ends[1:], strict=True)
         ]
-        await self._report(TurnLatency(self._turn, *spans, total_ms=round(sum(spans), 1)))
+        await self._report(TurnLatency(self._turn, dict(zip(STAGES, spans, strict=True))))
 
 
 def _is_verdict(frame: MetricsFrame) -> bool:

@@ -3,9 +3,11 @@
 One registry an application, so that several can live in one process. Knows nothing of who counts.
 """
 
+from collections.abc import Mapping
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from pipelines.latency import STAGES, TurnLatency
+from pipelines.latency import TurnLatency
 
 BUCKETS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 0.9, 1.1, 1.5, 2, 3, 5, 10)
 
@@ -34,6 +36,18 @@ class Metrics:
         self.interruptions = Counter(
             "maata_interruptions", "Answers cut by the user.", ["engine"], registry=self.registry
         )
+        self.missed = Counter(
+            "maata_missed_deadlines",
+            "Frames of answers that came after their deadline, counted when a call ends.",
+            ["engine"],
+            registry=self.registry,
+        )
+        self.starved = Counter(
+            "maata_starved_frames",
+            "Frames of silence heard in place of a caller's late audio.",
+            ["engine"],
+            registry=self.registry,
+        )
         self.stages = Histogram(
             "maata_turn_stage_seconds",
             "One stage of a turn's latency.",
@@ -51,10 +65,14 @@ class Metrics:
 
     def observe_turn(self, engine: str, latency: TurnLatency) -> None:
         """Put one turn into the histograms."""
-        for stage in STAGES:
-            seconds = getattr(latency, stage) / 1000
-            self.stages.labels(engine, stage.removesuffix("_ms")).observe(seconds)
+        for stage, ms in latency.stages.items():
+            self.stages.labels(engine, stage.removesuffix("_ms")).observe(ms / 1000)
         self.turns.labels(engine).observe(latency.total_ms / 1000)
+
+    def observe_frames(self, engine: str, counters: Mapping[str, float]) -> None:
+        """Count what an ended call of a full-duplex engine went through."""
+        self.missed.labels(engine).inc(counters.get("missed", 0))
+        self.starved.labels(engine).inc(counters.get("silence", 0))
 
     def exposition(self) -> bytes:
         """All of it in Prometheus' text format."""

@@ -37,6 +37,8 @@ class CallRequest:
     engine: str
     voice: str
     emotion: str
+    adapter: str = ""  # of the speech-to-speech model; empty for the model as it is
+    fallback_reason: str = ""  # why another engine answers than was asked for
 
 
 def parse_request(query: Mapping[str, str], profile: Profile) -> CallRequest:
@@ -61,7 +63,12 @@ def parse_request(query: Mapping[str, str], profile: Profile) -> CallRequest:
         raise _unknown("voice", voice, [v.id for v in VOICES])
     if emotion not in EMOTIONS:
         raise _unknown("emotion", emotion, list(EMOTIONS))
-    return CallRequest(engine, voice, emotion)
+    adapter = query.get("adapter") or (profile.s2s.adapter if engine == "s2s" else "")
+    # The fused one is in every call already, and cannot be chosen.
+    choices = [a for a in profile.s2s.adapters if a != profile.s2s.fuse] if engine == "s2s" else []
+    if adapter and adapter not in choices:
+        raise _unknown("adapter", adapter, choices)
+    return CallRequest(engine, voice, emotion, adapter)
 
 
 def check_origin(origin: str | None, host: str, allowed: list[str]) -> None:
@@ -90,6 +97,5 @@ def check_token(given: str | None, expected: str) -> None:
 
 
 def _unknown(what: str, given: str, choices: list[str]) -> Refusal:
-    return Refusal(
-        BAD_REQUEST, what, f"unknown {what} {given[:40]!r}; choose one of {', '.join(choices)}"
-    )
+    remedy = f"choose one of {', '.join(choices)}" if choices else "leave it out"
+    return Refusal(BAD_REQUEST, what, f"unknown {what} {given[:40]!r}; {remedy}")

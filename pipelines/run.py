@@ -12,8 +12,9 @@ import uvicorn
 from prometheus_client import start_http_server
 
 from maata.profile import Profile
+from pipelines.call_server import CallServer
 from pipelines.engines import EngineError, Engines
-from pipelines.server import CallServer, create_app
+from pipelines.server import create_app
 
 WORKER_THREADS = 32  # a waiting model call holds one; eight calls hold at most about twenty
 

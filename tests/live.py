@@ -18,8 +18,9 @@ from websockets.exceptions import ConnectionClosed
 
 from maata.profile import Profile
 from models.espeak import Espeak
+from pipelines.call_server import CallServer
 from pipelines.engines import Engines
-from pipelines.server import CallServer, create_app
+from pipelines.server import create_app
 
 FRAME: Any = proto.Frame  # type: ignore[attr-defined]  (made at import by protobuf)
 IN_RATE = 16000

@@ -31,10 +31,11 @@ ONLY = {
     "fastapi": ("pipelines/server*.py",),
     "uvicorn": ("pipelines/run.py", "pipelines/server*.py"),
     "espeakng_loader": ("models/espeak*.py",),
-    "typer": ("maata/cli.py",),
+    "typer": ("maata/cli.py", "maata/errors.py", "maata/recipes.py"),
     "ctranslate2": ("models/*.py", "pipelines/engines.py", "training/*.py"),
     "torch": ("models/*.py", "training/*.py"),
     "soxr": ("models/audio.py",),
+    "sphn": ("pipelines/moshi_wire.py",),
     "soundfile": ("models/audio.py",),
 }
 

@@ -32,7 +32,8 @@ def test_help_is_quick_and_imports_no_model():
         (["--profile", "no-such"], {}, "no profile 'no-such'"),
         (["--set", "limits.max_cals=3"], {}, "did you mean limits.max_calls"),
         (["--set", "limits.max_calls"], {}, "KEY=VALUE"),
-        (["--engine", "s2s"], {}, "s2s"),
+        (["--engine", "s2s", "--set", "s2s.model=/nowhere"], {}, "no weights at '/nowhere'"),
+        (["--engine", "s3s"], {}, "engine"),
         ([], {"MAATA_WEIGHTS": "/nonexistent"}, "no weights at 'starter/asr'"),
         (["--set", "cascade.asr.model=hf://bad"], {}, "hf://owner/name@revision"),
         (["--set", "cascade.asr.device=cuda"], {}, "no usable GPU"),
@@ -55,3 +56,11 @@ def test_a_port_in_use_names_the_remedy():
     assert result.returncode == 2
     assert "--port" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_a_recipe_without_its_text_says_what_to_give():
+    for recipe in ("asr", "codec"):
+        result = maata("train", recipe, "--data", "/nowhere")
+        assert result.returncode == 2
+        assert "--data" in result.stderr
+        assert "Traceback" not in result.stderr

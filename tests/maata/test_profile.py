@@ -63,3 +63,10 @@ def test_a_profile_of_ones_own(tmp_path):
     path.write_text('[voice]\ndefault = "ravi"\n')
     profile = load_profile(str(path))
     assert (profile.name, profile.voice.default, profile.engine) == ("mine", "ravi", "cascade")
+
+
+def test_an_engine_asked_for_by_name_is_served_beside_the_profile_s():
+    assert load_profile("starter", {"engine": "s2s"}).engines == ["cascade", "s2s"]
+    assert load_profile("starter", {"engine": "cascade"}).engines == ["cascade"]
+    alone = load_profile("starter", {"engine": "s2s", "engines": ["s2s"]})
+    assert alone.engines == ["s2s"]

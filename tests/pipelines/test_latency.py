@@ -54,7 +54,7 @@ def turn(start: int) -> list[tuple[int, Frame]]:
 
 async def test_stages_follow_each_other_and_sum():
     (latency,) = await play(turn(0))
-    assert [getattr(latency, stage) for stage in STAGES] == [250, 50, 10, 20, 15]
+    assert [latency.stages[stage] for stage in STAGES] == [250, 50, 10, 20, 15]
     assert latency.total_ms == 345
     assert sum(latency.message()["stages"].values()) == latency.total_ms
 

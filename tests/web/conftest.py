@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.server import page_directory
+from pipelines.info import page_directory
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 LOAD_SECONDS = 90

@@ -25,6 +25,19 @@ test("an interruption may name its answer or not", () => {
   });
 });
 
+test("the engine that answers is named, with the reason when it is another", () => {
+  expect(parseServerMessage({ type: "engine", id: "s2s", reason: "" })).toEqual({
+    type: "engine",
+    id: "s2s",
+    reason: "",
+  });
+  expect(parseServerMessage({ type: "engine", id: "cascade", reason: "full" })).toEqual({
+    type: "engine",
+    id: "cascade",
+    reason: "full",
+  });
+});
+
 test.each([
   null,
   "latency",
@@ -34,6 +47,7 @@ test.each([
   { type: "answer", id: "7" },
   { type: "answer", id: 1.5 },
   { type: "notice", text: "" },
+  { type: "engine" },
   { type: "from-the-future", id: 1 },
 ])("%j is not for this page", (data) => {
   expect(parseServerMessage(data)).toBeNull();

@@ -9,12 +9,14 @@ export const STAGES = [
   "llm_first_token_ms",
   "first_clause_ms",
   "tts_first_audio_ms",
+  "answer_ms", // of the speech-to-speech engine, which has no stages
 ] as const;
 export type Stage = (typeof STAGES)[number];
 
 export type ServerMessage =
   | { type: "latency"; turn: number; stages: Partial<Record<Stage, number>>; totalMs: number }
   | { type: "answer"; id: number }
+  | { type: "engine"; id: string; reason: string }
   | { type: "interrupted"; id: number | undefined; spoken: string }
   | { type: "voice"; id: string; fallback: boolean; reason: string }
   | { type: "notice"; level: "info" | "warning"; text: string };
@@ -27,6 +29,10 @@ export function parseServerMessage(data: unknown): ServerMessage | null {
       return parseLatency(data);
     case "answer":
       return isId(data["id"]) ? { type: "answer", id: data["id"] } : null;
+    case "engine":
+      return text(data["id"]) === ""
+        ? null
+        : { type: "engine", id: text(data["id"]), reason: text(data["reason"]) };
     case "interrupted":
       return {
         type: "interrupted",

@@ -15,13 +15,15 @@ export type Phase =
 export interface CallStatus {
   phase: Phase;
   source: Source;
+  /** Which engine answers, once the server has said so; "" before. */
+  engine: string;
   /** While reconnecting: which attempt comes next, and in how many ms. */
   retry: { attempt: number; ms: number } | null;
   /** After the end: why. */
   why: EndReason | null;
 }
 
-export const IDLE: CallStatus = { phase: "idle", source: "microphone", retry: null, why: null };
+export const IDLE: CallStatus = { phase: "idle", source: "microphone", engine: "", retry: null, why: null };
 
 /** Is there a line (or the attempt to have one) that can be hung up? */
 export function inCall(phase: Phase): boolean {
@@ -34,6 +36,9 @@ export function connected(phase: Phase): boolean {
 }
 
 export function reduceStatus(status: CallStatus, event: CallEvent): CallStatus {
+  if (event.kind === "server" && event.message.type === "engine") {
+    return { ...status, engine: event.message.id };
+  }
   switch (event.kind) {
     case "opening":
       return { ...IDLE, phase: "opening", source: event.source };

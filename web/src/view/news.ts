@@ -5,6 +5,7 @@ import type { CallEvent, EndReason } from "../state/events";
 import { say } from "../words/words";
 import { sentence, showBanner } from "./banners";
 import { byId, make } from "./dom";
+import { engineName } from "./status";
 
 /** The starter badge with its models, and whether there is a sample caller. */
 export function showServer(info: ServerInfo): void {
@@ -25,6 +26,9 @@ export function showNews(event: CallEvent): void {
     showEnding(event.why);
   } else if (event.kind === "server" && event.message.type === "notice") {
     showBanner("notice", event.message.level, sentence(event.message.text));
+  } else if (event.kind === "server" && event.message.type === "engine" && event.message.reason) {
+    const words = say("engineFallback", { engine: engineName(event.message.id) });
+    showBanner("engine", "info", `${words} ${sentence(event.message.reason)}`);
   } else if (event.kind === "server" && event.message.type === "voice" && event.message.fallback) {
     const words = say("voiceFallback", { voice: event.message.id });
     showBanner("voice", "info", `${words} ${sentence(event.message.reason)}`.trim());

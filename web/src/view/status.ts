@@ -2,7 +2,7 @@
 import { botText, type Caption } from "../state/captions";
 import type { CallState } from "../state/store";
 import { connected, inCall, type CallStatus } from "../state/phase";
-import { say } from "../words/words";
+import { isWord, say } from "../words/words";
 import { byId } from "./dom";
 
 export interface BarState {
@@ -15,13 +15,13 @@ export interface BarState {
 }
 
 export function renderStatus({ status, muted, callable, samples }: BarState): void {
-  const { phase, source, retry } = status;
+  const { phase, source, retry, engine } = status;
   byId("state").dataset["phase"] = phase;
   const opening = phase === "opening" && source === "sample";
   byId("status").textContent = say(opening ? "openingSample" : phase);
   const retryWords = retry && say("retryIn", { attempt: retry.attempt, seconds: Math.ceil(retry.ms / 1000) });
   const mutedNow = muted && connected(phase) && source === "microphone";
-  byId("status-more").textContent = retryWords || (mutedNow ? say("mutedNow") : "");
+  byId("status-more").textContent = retryWords || (mutedNow ? say("mutedNow") : connected(phase) ? engineName(engine) : "");
 
   const live = inCall(phase);
   const call = byId<HTMLButtonElement>("call");
@@ -42,6 +42,12 @@ export function renderStatus({ status, muted, callable, samples }: BarState): vo
   sample.classList.toggle("cutting", cutting && phase === "speaking");
   byId("sample-word").textContent = say(cutting ? "interrupt" : "sample");
   byId("sample-icon").setAttribute("href", cutting ? "#i-hand" : "#i-play");
+}
+
+/** An engine as people read it; its id where the page has no word for it. */
+export function engineName(id: string): string {
+  const key = `engine.${id}`;
+  return isWord(key) ? say(key) : id;
 }
 
 /** Minutes and seconds of the running call, kept going until told to stop. */

@@ -93,6 +93,7 @@ export const english = {
   "stage.llm_first_token_ms": "First word of the answer",
   "stage.first_clause_ms": "First clause",
   "stage.tts_first_audio_ms": "First sound",
+  "stage.answer_ms": "Answer of the one model",
   "stage.rest": "Other",
   total: "Total",
   underruns: "Gaps in playback",
@@ -101,6 +102,7 @@ export const english = {
   serverUnreachable: "The server cannot be reached. Trying again…",
   serverLoading: "The models are loading…",
   noEngine: "No engine is available on this server.",
+  engineFallback: "Another engine answers this call: {engine}.",
   voiceFallback: "Another voice is speaking: {voice}.",
 
   "microphone.insecure":

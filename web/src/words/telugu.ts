@@ -95,6 +95,7 @@ export const telugu: Record<Word, string> = {
   "stage.llm_first_token_ms": "జవాబు మొదటి పదం",
   "stage.first_clause_ms": "మొదటి పదబంధం",
   "stage.tts_first_audio_ms": "మొదటి శబ్దం",
+  "stage.answer_ms": "ఒకే మోడల్ జవాబు",
   "stage.rest": "ఇతరం",
   total: "మొత్తం",
   underruns: "వినికిడిలో ఖాళీలు",
@@ -103,6 +104,7 @@ export const telugu: Record<Word, string> = {
   serverUnreachable: "సర్వర్ అందుబాటులో లేదు. మళ్లీ ప్రయత్నిస్తోంది…",
   serverLoading: "నమూనాలు లోడ్ అవుతున్నాయి…",
   noEngine: "ఈ సర్వర్‌లో ఏ ఇంజిన్ అందుబాటులో లేదు.",
+  engineFallback: "ఈ కాల్‌కు వేరే ఇంజిన్ జవాబు ఇస్తోంది: {engine}.",
   voiceFallback: "వేరే గొంతు మాట్లాడుతోంది: {voice}.",
 
   "microphone.insecure":

@@ -1,0 +1,118 @@
+"""The commands that train models and make their data; each imports its recipe when it is called."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from maata.errors import user_errors
+
+train = typer.Typer(no_args_is_help=True, help="Training recipes; each resumes where it stopped.")
+data = typer.Typer(no_args_is_help=True, help="Steps of the data pipeline.")
+
+Preset = Annotated[
+    str, typer.Option(help="starter (2 cores, an hour or two), gpu (minutes), tiny (a test)")
+]
+Resume = Annotated[bool, typer.Option(help="go on from the last checkpoint")]
+DataDir = Annotated[Path, typer.Option(envvar="MAATA_DATA", help="directory of Telugu text")]
+OutDir = Annotated[Path | None, typer.Option(help="run directory; default runs/RECIPE")]
+
+
+@train.command("asr")
+def train_asr(
+    preset: Preset = "starter",
+    data: DataDir = Path("data"),
+    out: OutDir = None,
+    resume: Resume = False,
+) -> None:
+    """The starter recogniser: a small Whisper on synthetic Telugu speech."""
+    from training.asr import main
+    from training.corpus import DataMissing
+
+    with user_errors(ValueError, FileNotFoundError, DataMissing):
+        typer.echo(main(preset=preset, data=data, out=out or Path("runs/asr"), resume=resume))
+
+
+@train.command("llm")
+def train_llm(preset: Preset = "starter", out: OutDir = None, resume: Resume = False) -> None:
+    """The starter language model: a small Llama on authored Telugu dialogues."""
+    from training.llm import main
+
+    with user_errors(ValueError, FileExistsError):
+        typer.echo(main(preset=preset, out=out or Path("runs/llm"), resume=resume))
+
+
+@train.command("codec")
+def train_codec(
+    preset: Preset = "starter",
+    data: DataDir = Path("data"),
+    asr: Annotated[str, typer.Option(help="recogniser whose encoder is distilled")] = "starter/asr",
+    out: OutDir = None,
+    resume: Resume = False,
+) -> None:
+    """The neural codec of the speech-to-speech engine: a small Mimi on synthetic speech."""
+    from models.codec import CodecError
+    from models.weights import WeightsMissing, resolve
+    from training.codec import main
+    from training.corpus import DataMissing
+
+    with user_errors(ValueError, FileNotFoundError, DataMissing, WeightsMissing, CodecError):
+        typer.echo(
+            main(
+                preset=preset,
+                data=data,
+                asr=resolve(asr),
+                out=out or Path("runs/codec"),
+                resume=resume,
+            )
+        )
+
+
+@train.command("moshi")
+def train_moshi(
+    preset: Annotated[
+        str, typer.Option(help="starter, gpu, hub (LoRA on the 7B) or tiny")
+    ] = "starter",
+    data: DataDir = Path("data"),
+    codec: Annotated[str, typer.Option(help="weights address of the codec")] = "starter/codec",
+    dialogues: Annotated[
+        Path | None, typer.Option(help="manifest of a stereo dataset, instead of synthetic ones")
+    ] = None,
+    base: Annotated[str | None, typer.Option(help="weights address to start from")] = None,
+    out: OutDir = None,
+    resume: Resume = False,
+) -> None:
+    """The speech-to-speech model: a Moshi on full-duplex Telugu dialogues, whole or by LoRA."""
+    from models.weights import WeightsMissing
+    from training.corpus import DataMissing
+    from training.moshi import main
+
+    with user_errors(ValueError, FileNotFoundError, DataMissing, WeightsMissing):
+        typer.echo(
+            main(
+                preset=preset,
+                data=data,
+                codec=codec,
+                dialogues=dialogues,
+                base=base,
+                out=out or Path("runs/moshi"),
+                resume=resume,
+            )
+        )
+
+
+@data.command("dialogues")
+def data_dialogues(
+    out: Path,
+    count: Annotated[int, typer.Option(help="dialogues")] = 1000,
+    seed: int = 0,
+    seconds: Annotated[float, typer.Option(help="the longest a dialogue may be")] = 30.0,
+    held_out: Annotated[bool, typer.Option(help="wordings and voices that never train")] = False,
+    processes: int = 2,
+) -> None:
+    """Full-duplex dialogues as stereo WAVs and word times, in moshi-finetune's format."""
+    from models.espeak import EspeakMissing
+    from training.duplex_dataset import make
+
+    with user_errors(ValueError, FileNotFoundError, EspeakMissing):
+        typer.echo(make(out, count, seed, seconds, held_out, processes))
