@@ -106,7 +106,8 @@ class S2sSettings(_Section):
     captions: str = "starter/asr"  # writes what the caller says, off the audio's way; empty: none
     caption_interim_ms: int = Field(default=0, ge=0, le=5000)
     fallback: Literal["", "cascade"] = ""  # who answers when every place is taken
-    address: str = ""  # of a host that serves the model already, as tcp://127.0.0.1:PORT
+    address: str = ""  # of a host that serves the model already, as tcp://127.0.0.1:PORT; `model`
+    # then only says what its text tokens mean (empty: no captions)
 
 
 class VoiceSettings(_Section):

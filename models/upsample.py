@@ -4,6 +4,8 @@ A polyphase filter with a millisecond of look-ahead. (soxr's streams hold back 1
 rates, measured, which a full-duplex caller would wait in every answer.) Knows nothing of calls.
 """
 
+from typing import Any
+
 import numpy as np
 from scipy.signal import firwin, upfirdn
 
@@ -13,7 +15,8 @@ _TAPS = 97  # at 48 kHz, 1 ms either side: -6 dB at 7.4 kHz, images of the band 
 _HISTORY = 34  # input samples a filter of that length reaches back, even
 _CUTOFF = 7_400.0  # Hz
 
-_FILTER = firwin(_TAPS, _CUTOFF, fs=IN_RATE * UP, window=("kaiser", 5.0)) * UP
+_WINDOW: Any = ("kaiser", 5.0)  # typed as a name alone in scipy
+_FILTER = firwin(_TAPS, _CUTOFF, fs=IN_RATE * UP, window=_WINDOW) * UP
 
 
 class Upsampler:

@@ -177,6 +177,8 @@ def check_s2s(profile: Profile) -> None:
         raise EngineError(
             f"s2s.fallback = {s2s.fallback!r} needs it in engines = {list(profile.engines)}"
         )
+    if not (s2s.model or s2s.address):
+        raise EngineError("s2s.model is empty: name a model, or the s2s.address of a host")
     s2s_spec(profile)
     if s2s.captions:
         weights.resolve(s2s.captions)
