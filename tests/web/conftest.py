@@ -129,7 +129,8 @@ def _read(stream: Any, lines: "Queue[str]") -> None:
         lines.put(line.strip())
 
 
-def _built_page() -> str:
+def require_page() -> str:
+    """Where the built page is."""
     index = page_directory() / "index.html"
     found = str(index) if index.is_file() else None
     return _require(found, "the call page is not built; run `make page`")
@@ -138,7 +139,7 @@ def _built_page() -> str:
 @pytest.fixture(scope="module")
 def server(browser_path: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """The starter profile with a single line, so that a second caller is refused."""
-    _built_page()
+    require_page()
     log = tmp_path_factory.mktemp("server") / "log"
     process = ServerProcess(log, "limits.max_calls=1")
     process.start()
@@ -149,7 +150,7 @@ def server(browser_path: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
 @pytest.fixture
 def own_server(browser_path: str, tmp_path: Path) -> Iterator[ServerProcess]:
     """A server that the test may kill."""
-    _built_page()
+    require_page()
     process = ServerProcess(tmp_path / "log")
     process.start()
     yield process

@@ -1,0 +1,75 @@
+"""The call page on the speech-to-speech engine: chosen, heard while it hears, and left again.
+
+The model is tiny and random, so what it says is noise; that it is said, shown and timed is not.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.models import tiny_directory
+from tests.web.browser import ALLOW_MICROPHONE, REFUSE_MICROPHONE, CallPage, chromium
+from tests.web.conftest import ServerProcess, require_page
+
+pytestmark = [pytest.mark.page, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def duplex(browser_path: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """Both engines, one place on the second, and the cascade for whoever finds it taken."""
+    require_page()
+    folder = tmp_path_factory.mktemp("duplex")
+    model, codec = tiny_directory.write(folder)
+    process = ServerProcess(
+        folder / "log",
+        'engines=["cascade", "s2s"]',
+        f"s2s.model={model}",
+        f"s2s.codec={codec}",
+        "s2s.slots=1",
+        "s2s.budget_ms=80",
+        "s2s.fallback=cascade",
+    )
+    process.start()
+    yield process
+    process.stop()
+
+
+def choose(page: CallPage, engine: str) -> None:
+    page.page.locator(f"#engines input[value={engine}]").check(force=True)
+
+
+def test_the_engine_is_chosen_answers_and_is_left_for_the_other(
+    duplex: ServerProcess, browser_path: str
+) -> None:
+    with chromium(browser_path, *REFUSE_MICROPHONE) as browser:
+        page = CallPage(browser, duplex.url)
+        choose(page, "s2s")
+        page.page.get_by_role("button", name="Sample caller").click()
+        page.wait("maata.state.status.engine === 's2s'")
+        page.wait("maata.playedEnergy > 1", 40)
+        assert "Speech to speech" in page.page.locator("#status-more").inner_text()
+        page.wait("maata.state.captions.list.some(c => c.side === 'user' && c.text)", 40)
+        page.wait("maata.state.captions.list.some(c => c.side === 'bot' && c.written)", 40)
+        page.hang_up()
+        duplex.wait_active(0)
+
+        choose(page, "cascade")
+        page.page.get_by_role("button", name="Sample caller").click()
+        page.wait("maata.state.status.engine === 'cascade'")
+        page.hang_up()
+        assert page.errors == []
+
+
+def test_a_caller_without_a_place_is_told_who_answers(
+    duplex: ServerProcess, browser_path: str
+) -> None:
+    with chromium(browser_path, *ALLOW_MICROPHONE) as browser:
+        first, second = CallPage(browser, duplex.url), CallPage(browser, duplex.url)
+        for page in (first, second):
+            choose(page, "s2s")
+            page.call()
+        second.wait("maata.state.status.engine === 'cascade'")
+        assert "Another engine answers this call: Cascade" in second.banner()
+        first.hang_up()
+        second.hang_up()
+    duplex.wait_active(0)
