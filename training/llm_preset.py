@@ -13,7 +13,7 @@ class Recipe:
     heads: int = 5
     inner: int = 864
     context: int = 512  # tokens
-    steps: int = 4000
+    steps: int = 2600
     batch: int = 16  # conversations
     turns: int = 10  # of a conversation, at most
     short_share: float = 0.4  # of the steps come first, with conversations of one or two turns:
