@@ -1,4 +1,4 @@
-"""A Moshi language model as a directory in the hub's layout: build, save, open, load.
+"""A Moshi language model as a directory in the hub's layout: save, read, load.
 
     config.json               the model's shape, its conditioners, the names of the other files
     model.safetensors         weights
@@ -16,28 +16,20 @@ import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from moshi.models import loaders
 from moshi.models.lm import LMModel
 from safetensors.torch import load_file, save_file
 
-from models.voices import EMOTIONS, VOICES
+from models.moshi_config import CheckpointInvalid, Config, first_line, published_config
 from models.weights import WeightsMissing
 
 CONFIG, WEIGHTS = "config.json", loaders.MOSHI_NAME
 _SMALL = 2**30  # bytes of weights
-LUT_DIM = 16  # of a voice's or emotion's own vector, before its projection
 # Keys of a config.json that are not the language model's (CheckpointInfo.from_hf_repo).
 _OTHER = ("moshi_name", "mimi_name", "mimi_config_name", "tokenizer_name", "lora_name")
 _OTHER += ("model_type", "lm_gen_config", "tts_config", "stt_config", "model_id")
-
-Config = dict[str, Any]
-
-
-class CheckpointInvalid(ValueError):
-    """The directory holds no Moshi that can be loaded; the sentence says why and what to do."""
 
 
 class CodecMismatch(CheckpointInvalid):
@@ -50,36 +42,6 @@ class CodecFiles:
 
     weights: Path
     config: Config | None = None  # None for the published Mimi
-
-
-def published_config() -> Config:
-    """The 7B's shape (a copy), for repositories that have no config.json."""
-    return copy.deepcopy(loaders._lm_kwargs)
-
-
-def with_conditioners(config: Config) -> Config:
-    """The config with the voices and emotions of `models.voices` as conditioners."""
-    tables = {"voice": [voice.id for voice in VOICES], "emotion": list(EMOTIONS)}
-    lut = {kind: _lut(names) for kind, names in tables.items()}
-    return {**config, "conditioners": lut, "fuser": {"sum": list(tables)}}
-
-
-def _lut(names: list[str]) -> Config:
-    values = {"n_bins": len(names), "dim": LUT_DIM, "tokenizer": "noop", "possible_values": names}
-    return {"type": "lut", "lut": values}
-
-
-def build(config: Config, *, device: str = "cpu", dtype: torch.dtype = torch.float32) -> LMModel:
-    """A model of this shape with random weights (torch's generator), in evaluation mode.
-
-    Raises:
-        CheckpointInvalid: the shape is none that a Moshi can have.
-    """
-    try:
-        # The library writes into the conditioners' part of the config it is given.
-        return loaders.get_moshi_lm(None, copy.deepcopy(config), device=device, dtype=dtype)
-    except (TypeError, AssertionError, KeyError, RuntimeError) as e:
-        raise CheckpointInvalid(f"no Moshi can be built from this config: {_first_line(e)}") from e
 
 
 def save(
@@ -225,13 +187,13 @@ def load(
         )
     except (TypeError, AssertionError, KeyError) as e:
         raise CheckpointInvalid(
-            f"{info.moshi_weights.parent / CONFIG} describes no Moshi: {_first_line(e)}"
+            f"{info.moshi_weights.parent / CONFIG} describes no Moshi: {first_line(e)}"
         ) from e
     except Exception as e:  # safetensors has exceptions of its own, torch a RuntimeError
         if isinstance(e, torch.OutOfMemoryError | MemoryError | CheckpointInvalid):
             raise
         raise CheckpointInvalid(
-            f"{info.moshi_weights.name} does not fit the config beside it ({_first_line(e)}): "
+            f"{info.moshi_weights.name} does not fit the config beside it ({first_line(e)}): "
             "fetch both again from one revision"
         ) from e
 
@@ -281,9 +243,3 @@ def require_codec(
             f"the codec is {codec_id}, the language model was trained on the codes of "
             f"{trained_on}: {remedy}"
         )
-
-
-def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    # torch lists every mismatch below a headline; the first one says most.
-    return (lines[1] if len(lines) > 1 else lines[0] if lines else type(error).__name__)[:300]

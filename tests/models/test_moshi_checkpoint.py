@@ -14,17 +14,19 @@ from moshi.utils.compile import no_compile
 from safetensors.torch import load_file, save_file
 
 from models.moshi_checkpoint import (
-    CheckpointInvalid,
     CodecFiles,
     CodecMismatch,
-    Config,
-    build,
     fingerprint,
     load,
-    published_config,
     read,
     require_codec,
     save,
+)
+from models.moshi_config import (
+    CheckpointInvalid,
+    Config,
+    build,
+    published_config,
     with_conditioners,
 )
 from models.voices import EMOTIONS, VOICES
@@ -114,6 +116,7 @@ def test_what_is_saved_is_what_is_loaded(directory: Path, lm: LMModel, tokenizer
     ]
 
 
+@pytest.mark.slow  # the library's way to load imports torch's compiler
 def test_stock_loaders_read_the_directory(
     directory: Path, lm: LMModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:

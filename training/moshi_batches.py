@@ -1,0 +1,107 @@
+"""What one training step of a Moshi reads: batch number n is a function of the seed and n alone.
+
+That makes a killed run resume with exactly the batches it would have had. An epoch is one set of
+dialogues, shuffled, gathered into batches of similar length. Knows nothing of the network.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from models.moshi_text import MoshiText
+from training.moshi_codes import CodedDialogue
+from training.moshi_network import BEYOND, Batch
+from training.moshi_preset import Preset
+from training.moshi_streams import heard, interleave, said, whole
+
+FRAME_STEP = 32  # rows are padded to a multiple: CPU kernels are compiled per shape
+
+
+def row(dialogue: CodedDialogue, text: MoshiText, hearing_delay: int) -> np.ndarray:
+    """int64 [2 + 2 K, S]: the agent's text, both sides' codes, and the user's words.
+
+    Raises TextDoesNotFit for a dialogue that ends before the agent's text does; the user's last
+    words may come too late to be named.
+    """
+    frames = dialogue.codes.shape[1]
+    agent = whole(said(dialogue.agent_words, text), frames)
+    user = interleave(heard(dialogue.user_words, text, hearing_delay), frames, announce=False)
+    return np.concatenate([agent[None], dialogue.codes.astype(np.int64), user.tokens[None]])
+
+
+class EpochBatches:
+    """The batches of one epoch, by number."""
+
+    def __init__(
+        self,
+        dialogues: Sequence[CodedDialogue],
+        frames: np.ndarray,
+        text: MoshiText,
+        preset: Preset,
+        epoch: int,
+    ) -> None:
+        """`frames` [N] are the dialogues' lengths."""
+        self._dialogues, self._text, self._preset = dialogues, text, preset
+        self._seed = (preset.seed, epoch)
+        self._plan = plan(frames, preset.frames_per_batch, np.random.default_rng(self._seed))
+
+    def __len__(self) -> int:
+        return len(self._plan)
+
+    def __getitem__(self, number: int) -> Batch:
+        if not 0 <= number < len(self):
+            raise IndexError(f"batch {number} of {len(self)}")
+        rng = np.random.default_rng((*self._seed, number))
+        chosen = [self._dialogues[index] for index in self._plan[number]]
+        preset = self._preset
+        return collate(
+            [row(dialogue, self._text, preset.hearing_delay) for dialogue in chosen],
+            [_perhaps(dialogue.voice, preset.no_voice, rng) for dialogue in chosen],
+            [_perhaps(dialogue.emotion, preset.no_emotion, rng) for dialogue in chosen],
+            rng=rng,
+            share=preset.depth_share,
+        )
+
+
+def plan(frames: np.ndarray, per_batch: int, rng: np.random.Generator) -> list[list[int]]:
+    """Indices of each batch of an epoch: similar lengths together, batches in random order."""
+    order = np.argsort(-frames * rng.uniform(0.9, 1.1, len(frames)), kind="stable")
+    batches: list[list[int]] = []
+    at = 0
+    while at < len(order):
+        # The longest of the next few is not always the first: the order is jittered.
+        width = _round_up(int(frames[order[at : at + 64]].max()))
+        rows = max(1, per_batch // width)
+        batches.append([int(index) for index in order[at : at + rows]])
+        at += rows
+    rng.shuffle(batches)
+    return batches
+
+
+def collate(
+    rows: list[np.ndarray],
+    voices: list[str | None],
+    emotions: list[str | None],
+    *,
+    rng: np.random.Generator,
+    share: float,
+) -> Batch:
+    """Rows [2 + 2 K, S] -> a batch, padded with BEYOND; codes are learnt at `share` of steps."""
+    width = _round_up(max(r.shape[1] for r in rows))
+    stacked = np.full((len(rows), rows[0].shape[0], width), BEYOND, np.int64)
+    for place, r in zip(stacked, rows, strict=True):
+        place[:, : r.shape[1]] = r
+    together = torch.from_numpy(stacked)
+    count = max(1, round(share * width))
+    frames = torch.from_numpy(np.sort(rng.choice(width, count, replace=False)))
+    return Batch(together[:, :-1], together[:, -1], frames, tuple(voices), tuple(emotions))
+
+
+def _round_up(frames: int) -> int:
+    return -(-frames // FRAME_STEP) * FRAME_STEP
+
+
+def _perhaps(name: str, missing: float, rng: np.random.Generator) -> str | None:
+    """The name; nothing when it is not known, and now and then, so that calls may leave it out."""
+    return name if rng.random() >= missing and name else None

@@ -1,0 +1,137 @@
+"""A Moshi in training: the library's model, two heads that help it hear, and the loss.
+
+The steps are those of `LMModel.forward` (moshi/models/lm.py, 0.2.13), whose pieces are called here
+because it hands out neither its state nor a part of the frames; like the model in a call they see
+codes delayed. The heads read the temporal transformer's state: one names the user's words a moment
+after they are over, the other foretells the user's next first code. Both teach the model to listen
+and are left behind on export. Knows nothing of data or optimizers.
+"""
+
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from moshi.conditioners.base import ConditionAttributes, ConditionTensors
+from moshi.models.lm import LMModel
+from moshi.models.lm_utils import _delay_sequence
+from moshi.utils.compile import no_compile
+from torch import Tensor, nn
+
+from models.moshi_text import END_OF_PADDING, PADDING
+from training.moshi_preset import LossWeights
+
+BEYOND = -1  # `LMModel.zero_token_id`: no input and no target, after a row's end
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B rows of dialogue, T frames each."""
+
+    codes: Tensor  # int64 [B, 1 + 2 K, T]: text, the agent's codes, the user's codes; or BEYOND
+    heard: Tensor  # int64 [B, T]: the user's words as text tokens; BEYOND after the row
+    frames: Tensor  # int64 [M]: the steps whose codes are learnt
+    voices: tuple[str | None, ...]
+    emotions: tuple[str | None, ...]
+
+    def to(self, device: str) -> "Batch":
+        """The same on `device`."""
+        codes, heard, frames = (p.to(device) for p in (self.codes, self.heard, self.frames))
+        return Batch(codes, heard, frames, self.voices, self.emotions)
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Nats a target; `total` is what is stepped along."""
+
+    total: Tensor
+    text: Tensor
+    first: Tensor  # of the agent's first codebook
+    acoustic: Tensor  # of its others
+    hearing: Tensor
+    user: Tensor
+
+    def items(self) -> dict[str, float]:
+        """Every loss as a number."""
+        return {name: round(float(value.detach()), 4) for name, value in vars(self).items()}
+
+
+class Trainee(nn.Module):
+    """The language model with its training-only heads."""
+
+    def __init__(self, lm: LMModel) -> None:
+        super().__init__()
+        self.lm = lm
+        self.hearing_head = nn.Linear(lm.dim, lm.text_card, bias=False)
+        self.user_head = nn.Linear(lm.dim, lm.card, bias=False)
+
+    def conditions(self, batch: Batch) -> ConditionTensors | None:
+        """The embedded voices and emotions; None for a model without them."""
+        provider = self.lm.condition_provider
+        if provider is None:
+            return None
+        given = {"voice": batch.voices, "emotion": batch.emotions}
+        unknown: tuple[None, ...] = (None,) * len(batch.codes)
+        columns = [given.get(name, unknown) for name in provider.conditioners]
+        return provider.prepare_and_provide(
+            [
+                ConditionAttributes(text=dict(zip(provider.conditioners, row, strict=True)))
+                for row in zip(*columns, strict=True)
+            ]
+        )
+
+    def losses(self, batch: Batch, weights: LossWeights) -> Losses:
+        """The loss of a batch, each part a weighted mean over its targets.
+
+        The text's and the audio's means are the published ones (Kyutai's moshi-finetune,
+        finetune/loss.py): sums over weights of what counts, text padding and first codebook
+        weighted; only the agent's own streams are learnt.
+        """
+        # On a CPU the library's torch.compile costs half a minute at first use and gains nothing.
+        with no_compile() if batch.codes.device.type == "cpu" else nullcontext():
+            return self._losses(batch, weights)
+
+    def _losses(self, batch: Batch, weights: LossWeights) -> Losses:
+        lm, own = self.lm, self.lm.dep_q
+        initial = lm._get_initial_token().expand(len(batch.codes), -1, -1)
+        delayed = torch.cat([initial, _delay_sequence(lm.delays, batch.codes, initial)], 2)
+        target = delayed[:, :, 1:]  # [B, 1 + 2 K, T]; step t reads what came before it
+        known = (target != BEYOND) & (target != initial)
+        conditions = self.conditions(batch)
+        fused = None if conditions is None or lm.fuser is None else lm.fuser.get_sum(conditions)
+        state, text_logits = lm.forward_text(delayed[:, :, :-1], fused)  # [B, T, dim]
+        text = _text_loss(text_logits[:, 0], target[:, 0], known[:, 0], weights.text_padding)
+        at = batch.frames
+        logits = lm.forward_depformer_training(target[:, :, at], state[:, at])  # [B, K, M, card]
+        agent, valid = target[:, 1 : 1 + own, at], known[:, 1 : 1 + own, at]
+        first = _mean(logits[:, 0], agent[:, 0], valid[:, 0])
+        acoustic = _mean(logits[:, 1:], agent[:, 1:], valid[:, 1:])
+        counts = valid.sum(dim=(0, 2))  # [K]
+        heavy, light = weights.first_codebook * counts[0], counts[1:].sum()
+        audio = (heavy * first + light * acoustic) / (heavy + light).clamp(min=1)
+        total = text + audio
+        hearing = user = torch.zeros_like(text)
+        if weights.hearing:
+            hearing = _text_loss(
+                self.hearing_head(state), batch.heard, batch.heard != BEYOND, weights.text_padding
+            )
+            total = total + weights.hearing * hearing
+        if weights.user:
+            user = _mean(self.user_head(state), target[:, 1 + own], known[:, 1 + own])
+            total = total + weights.user * user
+        return Losses(total, text, first, acoustic, hearing, user)
+
+
+def _text_loss(logits: Tensor, targets: Tensor, mask: Tensor, padding: float) -> Tensor:
+    """[B, T, card], [B, T], [B, T] -> the mean in which padding counts less."""
+    targets = targets[mask]
+    silent = (targets == PADDING) | (targets == END_OF_PADDING)
+    weights = torch.where(silent, padding, 1.0)
+    losses = F.cross_entropy(logits[mask].float(), targets, reduction="none")
+    return (losses * weights).sum() / weights.sum().clamp(min=1e-6)
+
+
+def _mean(logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
+    """[..., card], [...], [...] -> mean cross-entropy where the mask is set, 0 where nothing is."""
+    total = F.cross_entropy(logits[mask].float(), targets[mask], reduction="sum")
+    return total / mask.sum().clamp(min=1)

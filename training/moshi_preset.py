@@ -1,0 +1,150 @@
+"""What decides a run of the Moshi recipe: shape, loss weights, rates, counts."""
+
+from dataclasses import dataclass, field
+
+from models.moshi_config import Config, published_config, with_conditioners
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A Moshi of its own, in the published architecture."""
+
+    dim: int = 256
+    layers: int = 6
+    heads: int = 8
+    context: int = 375  # frames the model remembers: 30 s
+    depformer_dim: int = 128
+    depformer_layers: int = 2
+    depformer_heads: int = 4
+
+    def config(self, text_card: int, codebooks: int, cardinality: int) -> Config:
+        """The library's config for a text vocabulary and a codec; acoustic codes one frame late."""
+        delays = [0] + [1] * (codebooks - 1)
+        return with_conditioners(
+            published_config()
+            | {
+                "dim": self.dim,
+                "text_card": text_card,
+                "card": cardinality,
+                "n_q": 2 * codebooks,
+                "dep_q": codebooks,
+                "delays": [0, *delays, *delays],
+                "num_heads": self.heads,
+                "num_layers": self.layers,
+                "context": self.context,
+                "depformer_dim": self.depformer_dim,
+                "depformer_dim_feedforward": int(4.125 * self.depformer_dim),
+                "depformer_num_heads": self.depformer_heads,
+                "depformer_num_layers": self.depformer_layers,
+                "depformer_context": codebooks,
+            }
+        )
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """The published weights (Kyutai's moshi-finetune), and two of ours for training alone."""
+
+    first_codebook: float = 100.0  # against 1 for each of the others
+    text_padding: float = 0.5  # against 1 for a token of text
+    hearing: float = 0.5  # naming the user's words, which is dropped on export
+    user: float = 0.1  # foretelling the user's next first code, dropped on export
+
+
+@dataclass(frozen=True)
+class Lora:
+    """Adapters on every linear layer; the text embeddings and the text head train in full."""
+
+    rank: int = 128
+    scaling: float = 2.0
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Everything that decides a run, but for data and place."""
+
+    steps: int
+    shape: Shape = field(default_factory=Shape)  # of a model trained from scratch
+    base: str = ""  # weights address of a Moshi to start from, instead of `shape`
+    lora: Lora | None = None
+    pieces: int = 3_000  # of the text tokenizer
+    weights: LossWeights = field(default_factory=LossWeights)
+    hearing_delay: int = 2  # frames after the end of a word in which it must be known
+    no_voice: float = 0.2  # share of dialogues that name no voice
+    no_emotion: float = 0.2
+    seconds: int = 20  # that a dialogue lasts at most
+    set_size: int = 1_000  # dialogues of an epoch
+    repeats: int = 4  # epochs in a row that hear one set, while the next is encoded
+    sets: int = 40  # of them before the first one is heard again
+    frames_per_batch: int = 3_200
+    accumulate: int = 1  # batches a step
+    # Share of a batch's frames whose codes the depformer learns: it costs more than all the rest.
+    depth_share: float = 1.0
+    learning_rate: float = 1e-3
+    warmup: int = 200  # steps
+    decay: float = 0.3  # the last part of the steps, in which the rate falls to zero
+    weight_decay: float = 0.05
+    ema: float = 0.998
+    checkpointing: bool = False  # recompute activations on the way back: less memory, more time
+    report_every: int = 10  # steps
+    eval_every: int = 500
+    eval_questions: int = 48
+    answer_seconds: float = 8.0  # that an answer is waited for
+    checkpoint_seconds: float = 180.0
+    encode_processes: int = 1
+    ahead: bool = True  # encode the next epoch's dialogues while this one trains
+    seed: int = 1
+
+
+_HUB = Preset(
+    steps=2_000,
+    base="hf://kyutai/moshiko-pytorch-bf16",
+    lora=Lora(),
+    pieces=32_000,
+    weights=LossWeights(hearing=0.2, user=0.0),
+    seconds=100,  # as published
+    set_size=4_000,
+    frames_per_batch=1_280,
+    accumulate=16,
+    learning_rate=2e-5,
+    warmup=100,
+    weight_decay=0.1,
+    ema=0.99,
+    checkpointing=True,
+    encode_processes=12,
+)
+
+PRESETS = {
+    "starter": Preset(steps=8_000, depth_share=0.3),
+    "gpu": Preset(
+        steps=60_000,
+        shape=Shape(512, 12, 8, 750, 256, 4, 8),
+        pieces=4_000,
+        seconds=40,
+        set_size=10_000,
+        sets=20,
+        frames_per_batch=32_000,
+        learning_rate=6e-4,
+        warmup=500,
+        eval_every=2_000,
+        eval_questions=200,
+        encode_processes=12,
+    ),
+    "tiny": Preset(
+        steps=4,
+        shape=Shape(32, 2, 2, 100, 16, 1, 2),
+        pieces=2_000,
+        seconds=10,
+        set_size=4,
+        repeats=1,
+        sets=1,
+        frames_per_batch=320,
+        warmup=1,
+        report_every=1,
+        eval_every=4,
+        eval_questions=2,
+        answer_seconds=0.8,
+        ahead=False,
+    ),
+    "hub": _HUB,
+}
