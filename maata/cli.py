@@ -86,6 +86,51 @@ def call(
     )
 
 
+@app.command()
+def score(
+    refs: Annotated[Path, typer.Option(help="references: one utterance a line, or JSON Lines")],
+    hyps: Annotated[Path, typer.Option(help="hypotheses; may be the same JSON Lines file")],
+    normalizer: Annotated[
+        str, typer.Option(help="raw, te-strict, te-std, te-indicnlp, te-num, whisper-basic or all")
+    ] = "te-std",
+    system: Annotated[str | None, typer.Option(help="one system of a file with several")] = None,
+) -> None:
+    """WER and CER of any system's Telugu transcripts; the last line is JSON."""
+    from benchmarks.score import run_score
+
+    raise typer.Exit(run_score(refs, hyps, normalizer, system=system))
+
+
+@app.command()
+def plan(
+    rows: Annotated[Path, typer.Option("--from", help="a directory with load.jsonl")],
+    gpu: Annotated[str, typer.Option(help="l4, a40, l40s, a100, h100, h200, or measured")],
+    callers: Annotated[int | None, typer.Option(help="plan GPUs for so many at once")] = None,
+    price: Annotated[float | None, typer.Option(help="USD per GPU-hour, not the table's")] = None,
+    cascade_gpu: Annotated[str | None, typer.Option(help="another GPU for the cascade")] = None,
+    cascade_price: Annotated[float | None, typer.Option(help="USD per hour of that one")] = None,
+    context: Annotated[float | None, typer.Option(help="frames of history to plan for")] = None,
+    v2v_ms: Annotated[float, typer.Option(help="what a cascade's v2v p95 may be")] = 1100.0,
+    blocking: Annotated[float, typer.Option(help="share of callers turned away")] = 0.01,
+) -> None:
+    """Sessions per GPU, cost per caller and cross-over, from a measured ramp."""
+    from benchmarks.plan import run_plan
+
+    raise typer.Exit(
+        run_plan(
+            rows,
+            gpu,
+            callers,
+            price=price,
+            cascade_gpu=cascade_gpu,
+            cascade_price=cascade_price,
+            context=context,
+            v2v_ms=v2v_ms,
+            blocking=blocking,
+        )
+    )
+
+
 app.add_typer(train, name="train")
 app.add_typer(data, name="data")
 

@@ -68,7 +68,7 @@ class TurnSettings(_Section):
     """When the user's turn begins and ends. Silero decides speech, Smart Turn the end of a turn."""
 
     vad_confidence: float = Field(default=0.7, ge=0, le=1)
-    vad_start_ms: int = Field(default=150, ge=32, le=2000)
+    vad_start_ms: int = Field(default=96, ge=32, le=2000)
     vad_stop_ms: int = Field(default=200, ge=32, le=2000)
     vad_min_volume: float = Field(default=0.6, ge=0, le=1)
     smart_turn: bool = True

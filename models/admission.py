@@ -131,6 +131,11 @@ class Admission:
         lifted = [t + max(0.0, expected - self._curve.p99(n)) for n, t in self._recent]
         return max(expected, quantile(lifted))
 
+    def recent(self, share: float) -> float:
+        """This quantile of the recent ticks with calls in them, seconds; 0 before there are any."""
+        seconds = [t for _, t in self._recent]
+        return float(np.quantile(seconds, share, method="higher")) if seconds else 0.0
+
     def refusal(self, calls: int) -> Refusal | None:
         """None if a call may join the `calls` there are."""
         if calls >= self._slots:

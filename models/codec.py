@@ -10,13 +10,14 @@ Knows nothing of calls, language models or training.
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from moshi.models import loaders
 from moshi.models.compression import MimiModel
-from moshi.quantization.core_vq import EuclideanCodebook
+from moshi.quantization.core_vq import EuclideanCodebook, VectorQuantization
+from moshi.quantization.vq import ResidualVectorQuantizer, SplitResidualVectorQuantizer
 from moshi.utils.compile import no_compile
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -159,14 +160,19 @@ def pcm_of(mimi: MimiModel, codes: np.ndarray) -> np.ndarray:
 
 def forget_centroids(mimi: MimiModel) -> None:
     """Drops the centroids the library keeps ready: they do not follow a change of the buffers."""
-    for module in codebooks(mimi):
-        module.register_buffer("_embedding", None, persistent=False)
+    for book in codebooks(*quantizers(mimi)):
+        book.register_buffer("_embedding", None, persistent=False)
 
 
-def codebooks(mimi: MimiModel) -> list[EuclideanCodebook]:
-    """The codebooks in their order: the semantic one first."""
-    quantizer = mimi.quantizer
-    layers = [*quantizer.rvq_first.vq.layers, *quantizer.rvq_rest.vq.layers]
+def quantizers(mimi: MimiModel) -> tuple[ResidualVectorQuantizer, ResidualVectorQuantizer]:
+    """The semantic quantizer, of one codebook, and the acoustic one with the rest."""
+    both = cast(SplitResidualVectorQuantizer, mimi.quantizer)
+    return both.rvq_first, both.rvq_rest
+
+
+def codebooks(*parts: ResidualVectorQuantizer) -> list[EuclideanCodebook]:
+    """The codebooks of quantizers, in their order."""
+    layers = [cast(VectorQuantization, layer) for part in parts for layer in part.vq.layers]
     return [layer._codebook for layer in layers]
 
 

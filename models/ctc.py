@@ -20,8 +20,8 @@ class Search:
     """How texts are weighed and how many are kept."""
 
     beams: int = 12
-    lm_weight: float = 0.5
-    letter_bonus: float = 0.8  # nats a letter; a language model alone prefers short texts
+    lm_weight: float = 0.3
+    letter_bonus: float = 0.2  # nats a letter; a language model alone prefers short texts
     unlikely: float = -6.0  # nats; letters under this in a frame are not tried there
 
 

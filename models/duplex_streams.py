@@ -97,6 +97,8 @@ class DuplexStreams:
             "ticks": self._engine.ticks,
             "last_tick_seconds": self._engine.last_tick,
             "missed_deadlines": self._engine.missed,
+            "step_p50_seconds": self._admission.recent(0.5),
+            "step_p99_seconds": self._admission.recent(0.99),
             "next_call_p99_seconds": self._admission.predict(len(self._engine.calls) + 1),
         }
 

@@ -42,6 +42,7 @@ class CallServer:
         self.profile = profile
         self.engines = engines
         self.metrics = Metrics()
+        self.metrics.watch(lambda: engines.s2s.health if engines.s2s else None)
         self.calls: set[Call] = set()
         self._coming = 0  # calls that have a line and no graph yet
         self._chats = 0  # in Moshi's own protocol

@@ -3,13 +3,32 @@
 One registry an application, so that several can live in one process. Knows nothing of who counts.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
+from models.host import HostHealth
 from pipelines.latency import TurnLatency
 
 BUCKETS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 0.9, 1.1, 1.5, 2, 3, 5, 10)
+
+
+class _Host(Collector):
+    """A host process as it is at the moment it is asked about."""
+
+    def __init__(self, health: Callable[[], HostHealth | None]) -> None:
+        self._health = health
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """One gauge for each figure of the engine."""
+        health = self._health()
+        if health is None:
+            return
+        figures = {"up": float(health.state == "ready"), "restarts": float(health.restarts)}
+        for name, value in {**figures, **health.engine}.items():
+            yield GaugeMetricFamily(f"maata_engine_{name}", "Of the engine's host.", value)
 
 
 class Metrics:
@@ -73,6 +92,10 @@ class Metrics:
         """Count what an ended call of a full-duplex engine went through."""
         self.missed.labels(engine).inc(counters.get("missed", 0))
         self.starved.labels(engine).inc(counters.get("silence", 0))
+
+    def watch(self, health: Callable[[], HostHealth | None]) -> None:
+        """Ask for a host's health at every scrape; None while there is no host."""
+        self.registry.register(_Host(health))
 
     def exposition(self) -> bytes:
         """All of it in Prometheus' text format."""

@@ -45,7 +45,7 @@ PRESETS = {
         loader_processes=0,
         render_processes=1,
     ),
-    "starter": Preset(steps=8_000),
+    "starter": Preset(steps=6_000),
     "gpu": Preset(
         steps=30_000,
         size=Size(384, 6, 6, 3),

@@ -58,6 +58,11 @@ def ready(live: Live) -> tuple[int, dict[str, Any]]:
         return e.code, json.load(e)
 
 
+def scrape(live: Live) -> str:
+    with urllib.request.urlopen(f"{live.http}/metrics", timeout=5) as answer:
+        return answer.read().decode()
+
+
 def wait_ready(live: Live, seconds: float = START) -> None:
     deadline = time.monotonic() + seconds
     while ready(live)[0] != 200:
@@ -153,6 +158,20 @@ async def test_the_cascade_takes_the_calls_that_have_no_slot(
         (told,) = second.told("engine")
     assert told["id"] == "cascade"
     assert "1 places" in told["reason"]
+
+
+async def test_operators_see_how_the_engine_fares(live: Live) -> None:
+    async with calling(s2s(live)) as caller:
+        await caller.until(lambda: len(caller.packets) > 5, BUSY)
+        await asyncio.sleep(1.5)  # the host tells once a second
+    text = await asyncio.to_thread(scrape, live)
+    figures = dict(line.rsplit(" ", 1) for line in text.splitlines() if line.startswith("maata_en"))
+    assert float(figures["maata_engine_up"]) == 1
+    assert float(figures["maata_engine_slots"]) == 2
+    assert float(figures["maata_engine_step_p50_seconds"]) > 0
+    assert float(figures["maata_engine_step_p50_seconds"]) <= float(
+        figures["maata_engine_step_p99_seconds"]
+    )
 
 
 async def test_another_voice_is_for_the_next_call(live: Live) -> None:

@@ -73,6 +73,7 @@ class ServerProcess:
         while not self.url_in(lines):
             dead = self._process.poll() is not None
             if dead or monotonic() > deadline:
+                self.kill()
                 pytest.fail(f"the server did not start:\n{self._log.read_text(encoding='utf-8')}")
 
     def url_in(self, lines: "Queue[str]") -> bool:
