@@ -93,7 +93,7 @@ class S2sSettings(_Section):
     codec: str = "starter/codec"  # empty: the codec that lies in the model's own directory
     device: Literal["cpu", "cuda"] = "cpu"
     dtype: Literal["float32", "bfloat16"] = "float32"
-    threads: int = Field(default=2, ge=1, le=64)  # of the host process, on a CPU
+    threads: int = Field(default=1, ge=1, le=64)  # of the host process, on a CPU
     slots: int = Field(default=8, ge=1, le=256)  # calls stepped together
     budget_ms: float = Field(default=64, gt=0, le=80)  # the most the p99 of a step may take
     temperature: float = Field(default=0.8, ge=0, le=2)  # 0: the likeliest tokens

@@ -1,0 +1,80 @@
+"""Trains the starter codec: a small Mimi on synthetic Telugu speech.
+
+    maata train codec --preset starter --data DIR [--asr DIR] [--out runs/codec] [--resume]
+
+Hears callers in many espeak-ng voices, noises and rooms, and the agent in its own four voices, and
+learns to say them again from eight codes every 80 ms. The first code of a frame is taught to carry
+words: it points at the states of a recogniser (`--asr`) and spells the letters that are said.
+Presets: `starter` (one CPU core, an hour), `gpu` (Mimi's own size, with an adversary), `tiny`
+(tests). Writes checkpoints every few minutes, `metrics.jsonl`, `learning_curve.svg`, `samples/` and
+`export/`, the codec as `models.codec` loads it. Interrupt it whenever you like: `--resume` goes on
+with the very next batch. What the codes carry is measured by `python -m training.codec_probe`.
+"""
+
+import dataclasses
+import signal
+from pathlib import Path
+
+import torch
+
+from training import corpus
+from training.codec_preset import PRESETS
+from training.codec_run import Run
+
+ASR = Path("weights/starter/asr")
+
+
+def main(
+    preset: str = "starter",
+    data: Path | str | None = None,
+    out: Path | str = "runs/codec",
+    *,
+    asr: Path | str = ASR,
+    resume: bool = False,
+    steps: int | None = None,
+    stop_after: int | None = None,
+    device: str | None = None,
+) -> Path:
+    """Trains and exports; returns the directory of the exported codec.
+
+    Args:
+        preset: a name of PRESETS.
+        data: directory with `text/`; default `MAATA_DATA`, then `data/`.
+        out: the run's directory.
+        asr: a recogniser in transformers' layout: the teacher, and who judges the sound.
+        resume: go on with the checkpoint in `out`.
+        steps: another number of steps than the preset's.
+        stop_after: end this call after so many steps, checkpoint written.
+        device: `cpu` or `cuda`; default whichever is there.
+
+    Raises:
+        ValueError: unknown preset, nothing to resume, or a finished run without `resume`.
+        corpus.DataMissing: no text where `data` says.
+        codec_teacher.TeacherMissing: no recogniser where `asr` says.
+        models.espeak.EspeakMissing: no synthesizer installed.
+    """
+    if preset not in PRESETS:
+        raise ValueError(f"no preset {preset!r}: choose {', '.join(PRESETS)}")
+    chosen = PRESETS[preset]
+    if steps:
+        chosen = dataclasses.replace(chosen, steps=steps)
+    root, folder = corpus.data_root(data), Path(out)
+    if resume != (folder / "checkpoint.pt").exists():
+        remedy = "leave out --resume" if resume else "add --resume, or give another --out"
+        raise ValueError(f"{folder} holds {'no' if resume else 'a'} checkpoint: {remedy}")
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    run = Run(chosen, root, Path(asr), folder, device=device)
+    if resume:
+        run.load()
+
+    def stop(*_: object) -> None:
+        run.stopping = True
+        run.say("stopping after this step")
+
+    previous = [signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM)]
+    try:
+        run.train(stop_after)
+    finally:
+        for number, handler in zip((signal.SIGINT, signal.SIGTERM), previous, strict=True):
+            signal.signal(number, handler)
+    return run.export()
