@@ -30,8 +30,8 @@ class CaptionDecoder:
     """Pieces of UTF-8 in, text to append to the caption out.
 
     All that is returned, joined, is the text without the white space it begins with, without bytes
-    that are no UTF-8, and without signs that have no letter to sit on. No return value ends within
-    a grapheme of the text.
+    that are no UTF-8, without control characters (a vocabulary has all 256 bytes), and without
+    signs that have no letter to sit on. No return value ends within a grapheme of the text.
     """
 
     def __init__(self) -> None:
@@ -42,7 +42,7 @@ class CaptionDecoder:
 
     def feed(self, data: bytes) -> str:
         """The next bytes of the text, cut anywhere."""
-        self._held += self._utf8.decode(data)
+        self._held += "".join(filter(_shown, self._utf8.decode(data)))
         if not self._shown:
             self._held = self._held.lstrip()
         if not self._held:
@@ -92,6 +92,10 @@ class CaptionStream:
     def flush(self) -> str:
         """The call is over."""
         return self._decoder.flush()
+
+
+def _shown(char: str) -> bool:
+    return char.isspace() or unicodedata.category(char) != "Cc"
 
 
 def _without_orphans(text: str) -> str:

@@ -130,3 +130,9 @@ def test_byte_fallback_reaches_nobody() -> None:
     assert shown.index("ట") == 3 + len(ids) + PAUSE_TOKENS - 1
     assert stream.token(260) == " స"
     assert stream.flush() == "రే"
+
+
+def test_control_characters_of_byte_tokens_are_not_shown() -> None:
+    decoder = CaptionDecoder()
+    shown = decoder.feed(b"\x00") + decoder.feed("సరే\x07 మీరు\x1b".encode()) + decoder.flush()
+    assert shown == "సరే మీరు"
