@@ -20,7 +20,8 @@ from moshi.quantization.core_vq import EuclideanCodebook, VectorQuantization
 from moshi.quantization.vq import ResidualVectorQuantizer, SplitResidualVectorQuantizer
 from moshi.utils.compile import no_compile
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as serialize
 
 SAMPLE_RATE = 24_000  # Hz, of every Mimi
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
@@ -72,7 +73,7 @@ def save(mimi: MimiModel, config: Config, folder: Path) -> Path:
     halves = {name: tensor.half().cpu().contiguous() for name, tensor in state.items()}
     text = json.dumps({"model_type": MODEL_TYPE, **config}, indent=2) + "\n"
     (folder / f"{CONFIG}.part").write_text(text, encoding="utf-8")
-    save_file(halves, folder / f"{WEIGHTS}.part", metadata={"format": "pt"})
+    (folder / f"{WEIGHTS}.part").write_bytes(serialize(halves, metadata={"format": "pt"}))
     for name in (CONFIG, WEIGHTS):
         os.replace(folder / f"{name}.part", folder / name)
     return folder

@@ -93,7 +93,6 @@ class CodecData:
         }
         tests: dict[str, list[TestClip]] = {}
         for name, said in jobs.items():
-            # Each job in a file of its own, for one that is left out must not shift the rest.
-            clips = [(Recordings(record([job], self._cache / "test")), job.text) for job in said]
-            tests[name] = [(r.pcm(0), text) for r, text in clips if len(r)]
+            spoken = Recordings(record(said, self._cache))
+            tests[name] = [(spoken.pcm(i), said[job].text) for i, job in enumerate(spoken.jobs)]
         return tests

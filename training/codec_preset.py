@@ -77,7 +77,7 @@ class Preset:
     shape: Shape = dataclasses.field(default_factory=Shape)
     weights: Weights = dataclasses.field(default_factory=Weights)
     rows: int = 12  # crops of a batch
-    spoken_rows: int = 5  # of them are decoded too
+    spoken_rows: int = 6  # of them are decoded too
     crop_frames: int = 26  # of 80 ms
     learning_rate: float = 1e-3
     warmup: int = 100  # steps
@@ -119,7 +119,7 @@ PRESETS = {
         eval_sentences=2,
         loader_processes=0,
     ),
-    "starter": Preset(steps=6_000),
+    "starter": Preset(steps=6_500),
     "gpu": Preset(
         steps=60_000,
         shape=Shape(64, (8, 6, 5, 4), 512, 8, 8, 80, 2_048, 256),

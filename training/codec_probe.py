@@ -78,21 +78,20 @@ def hear(mimi: MimiModel, jobs: Sequence[Job], cache: Path, *, noisy: float) -> 
     rng = np.random.default_rng(0)
     heard: dict[str, list] = {name: [] for name in (*INPUTS, "text")}
     progress = progress_line("coding")
-    for number, job in enumerate(jobs, 1):
-        recording = Recordings(record([job], cache))
-        if len(recording):
-            pcm = recording.pcm(0)
-            if rng.random() < noisy:
-                pcm = damage(pcm, rng)[0]
-            # Speech begins anywhere in a frame, and its end is not cut off.
-            pcm = np.pad(pcm, (int(rng.integers(FRAME)), FRAME + FRAME // 2))
-            codes = codes_of(mimi, pcm)
-            heard["codes"].append(torch.from_numpy(codes))
-            heard["first_code"].append(torch.from_numpy(codes[:1]))
-            heard["mel"].append(_stacked_mel(pcm, codes.shape[1]))
-            heard["text"].append(job.text)
-        if number % 200 == 0 or number == len(jobs):
-            progress(number, len(jobs))
+    recordings = Recordings(record(jobs, cache, progress=progress_line("speaking")))
+    for index, job in enumerate(recordings.jobs):
+        pcm = recordings.pcm(index)
+        if rng.random() < noisy:
+            pcm = damage(pcm, rng)[0]
+        # Speech begins anywhere in a frame, and its end is not cut off.
+        pcm = np.pad(pcm, (int(rng.integers(FRAME)), FRAME + FRAME // 2))
+        codes = codes_of(mimi, pcm)
+        heard["codes"].append(torch.from_numpy(codes))
+        heard["first_code"].append(torch.from_numpy(codes[:1]))
+        heard["mel"].append(_stacked_mel(pcm, codes.shape[1]))
+        heard["text"].append(jobs[job].text)
+        if (index + 1) % 200 == 0 or index + 1 == len(recordings):
+            progress(index + 1, len(recordings))
     return heard
 
 

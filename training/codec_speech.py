@@ -29,7 +29,7 @@ Word = tuple[str, int, int]  # word, first sample, one past the last sample
 
 PEAK = 16_384  # of a caller's recording, int16
 LONGEST = 8 * SAMPLE_RATE
-FORMAT = "1"  # raise it when the same job would be spoken otherwise
+FORMAT = "2"  # raise it when the same job would be spoken otherwise
 
 
 @dataclass(frozen=True)
@@ -118,18 +118,21 @@ def record(
         return path
     cache.mkdir(parents=True, exist_ok=True)
     scratch = path.with_suffix(f".{os.getpid()}.part")
-    offsets, words = [0], []
+    offsets, words, kept = [0], [], []
     with scratch.open("wb") as file:
         for done, (pcm, said) in enumerate(_spoken(jobs, processes), 1):
             if SAMPLE_RATE // 5 < len(pcm) <= LONGEST:
                 file.write(pcm.tobytes())
                 offsets.append(offsets[-1] + len(pcm))
                 words.append(said)
+                kept.append(done - 1)
             if progress and (done % 500 == 0 or done == len(jobs)):
                 progress(done, len(jobs))
     scratch.rename(path.with_suffix(".pcm"))
     index = path.with_suffix(f".{os.getpid()}.json.part")
-    index.write_text(json.dumps({"offsets": offsets, "words": words}, ensure_ascii=False))
+    index.write_text(
+        json.dumps({"offsets": offsets, "words": words, "jobs": kept}, ensure_ascii=False)
+    )
     index.rename(path.with_suffix(".json"))
     return path
 
@@ -149,7 +152,13 @@ class Recordings:
     def __init__(self, path: Path) -> None:
         index = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
         self.path = path
-        self._samples = np.memmap(path.with_suffix(".pcm"), np.int16, "r")
+        # An empty file cannot be mapped.
+        self._samples = (
+            np.memmap(path.with_suffix(".pcm"), np.int16, "r")
+            if index["jobs"]
+            else np.zeros(0, np.int16)
+        )
+        self.jobs: list[int] = index["jobs"]  # the number of the job that each came of
         self._offsets: list[int] = index["offsets"]
         self._words: list[list[Word]] = [[tuple(w) for w in row] for row in index["words"]]
 

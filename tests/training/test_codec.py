@@ -338,6 +338,14 @@ def test_words_are_where_they_are_heard(tmp_path: Path) -> None:
     assert len(recordings.pcm(0, recordings.length(0) + 5, recordings.length(0) + 9)) == 4
 
 
+def test_what_cannot_be_spoken_is_left_out_and_the_rest_keeps_its_text(tmp_path: Path) -> None:
+    endless = " ".join(WORDS * 3)  # longer than 8 s
+    recordings = spoken(tmp_path, [WORDS[0], endless, WORDS[2]])
+    assert recordings.jobs == [0, 2]
+    assert [recordings.words(i)[0][0] for i in range(2)] == [WORDS[0], WORDS[2]]
+    assert len(spoken(tmp_path / "none", [endless])) == 0
+
+
 def test_the_agent_is_recorded_in_all_its_voices(tmp_path: Path) -> None:
     jobs = reply_jobs(WORDS * 20, "test")
     assert {job.voice for job in jobs} == {"arjun", "ravi", "priya", "lakshmi"}
@@ -345,6 +353,7 @@ def test_the_agent_is_recorded_in_all_its_voices(tmp_path: Path) -> None:
     recordings = Recordings(record(jobs[:4], tmp_path))
     assert len(recordings) == 4
     assert recordings.words(0) == []
+    assert recordings.jobs == [0, 1, 2, 3]
     assert -35 < dbfs(recordings.pcm(0)) < -12  # as loud as it is on the wire
     said = agent_sentences(30, 1)
     assert len(set(said)) == 30
