@@ -52,11 +52,14 @@ def train_codec(
 ) -> None:
     """The neural codec of the speech-to-speech engine: a small Mimi on synthetic speech."""
     from models.codec import CodecError
+    from models.espeak import EspeakMissing
     from models.weights import WeightsMissing, resolve
     from training.codec import main
     from training.corpus import DataMissing
 
-    with user_errors(ValueError, FileNotFoundError, DataMissing, WeightsMissing, CodecError):
+    with user_errors(
+        ValueError, FileNotFoundError, DataMissing, WeightsMissing, CodecError, EspeakMissing
+    ):
         typer.echo(
             main(
                 preset=preset,
