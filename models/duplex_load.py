@@ -40,7 +40,7 @@ def load(
     budget: float = 0.064,
     device: str = "cpu",
     dtype: str = "float32",
-    threads: int = 2,
+    threads: int = 1,
     temperature: float = 0.8,
     temperature_text: float = 0.7,
     top_k: int = 250,

@@ -29,7 +29,6 @@ from pipelines.request import (
     parse_request,
 )
 from pipelines.s2s import build_s2s
-from pipelines.s2s_engine import stream_options
 from pipelines.wire import error_message
 
 RETRY_AFTER_SECONDS = 30
@@ -88,7 +87,7 @@ class CallServer:
                     websocket,
                     engine.host,
                     engine.pieces,
-                    stream_options(request),
+                    engine.options(request),
                     longest=limits.max_call_minutes * 60,
                     idle=limits.idle_minutes * 60,
                     count=partial(self.metrics.observe_frames, "s2s"),

@@ -21,7 +21,7 @@ from models.converted import ct2_dir
 from models.espeak import Espeak, EspeakMissing
 from models.llama import Llama
 from models.whisper import Recognizer
-from pipelines.s2s_engine import S2sEngine, S2sModels, text_pieces
+from pipelines.s2s_engine import S2sEngine, S2sModels, conditions, text_pieces
 from pipelines.s2s_engine import spec as s2s_spec
 from services.speech import Synthesizer
 from services.turns import TurnModels
@@ -47,9 +47,7 @@ class Engines:
     def __init__(self, profile: Profile) -> None:
         self.profile = profile
         self.cascade: CascadeModels | None = None
-        self.s2s_models: S2sModels | None = (
-            None  # what the server has of it; the rest is the host's
-        )
+        self.s2s_models: S2sModels | None = None  # what of it lives in this process
         self.s2s: S2sEngine | None = None
         self.progress: dict[str, float] = {}
         self.error: str | None = None
@@ -250,7 +248,8 @@ def _s2s_models(
     if captions:
         asr = profile.cascade.asr.model_copy(update={"model": captions})
         recognizer = recognizers.get(asr) or _recognizer(asr)
-    return S2sModels(s2s_spec(profile), text_pieces(profile.s2s.model), turns, recognizer)
+    model = profile.s2s.model
+    return S2sModels(s2s_spec(profile), text_pieces(model), turns, recognizer, conditions(model))
 
 
 def _synthesizer(cascade: CascadeSettings) -> Synthesizer:

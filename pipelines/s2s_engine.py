@@ -17,6 +17,7 @@ from models.whisper import Recognizer
 from pipelines.request import CallRequest
 from services.turns import TurnModels
 
+CONDITIONS = frozenset(("voice", "emotion"))
 FACTORY = "models.duplex_load:load"
 
 
@@ -28,6 +29,9 @@ class S2sModels:
     pieces: Sequence[bytes]  # UTF-8 of every text token
     turns: TurnModels
     recognizer: Recognizer | None  # writes what callers say
+    conditions: frozenset[str] = (
+        CONDITIONS  # of voice and emotion, those the model was trained with
+    )
 
 
 class S2sEngine:
@@ -44,6 +48,7 @@ class S2sEngine:
         self.pieces = models.pieces
         self.turns = models.turns
         self.recognizer = models.recognizer
+        self._conditions = models.conditions
         self._settings = settings
         self._host = host(models.spec)
 
@@ -63,7 +68,16 @@ class S2sEngine:
             StreamRefused: no place, or the model lacks the voice, emotion or adapter.
             HostLost: the host is starting or gone.
         """
-        return await self._host.open(stream_options(request))
+        return await self._host.open(self.options(request))
+
+    def options(self, request: CallRequest) -> dict[str, Option]:
+        """A caller's choices as options of a stream (`models.duplex_streams`).
+
+        A model without voices (the published ones) has nothing to choose, and is not asked to.
+        """
+        chosen = {"voice": request.voice, "emotion": request.emotion, "adapter": request.adapter}
+        known = self._conditions | {"adapter"}
+        return {name: value for name, value in chosen.items() if value and name in known}
 
     @property
     def health(self) -> HostHealth:
@@ -78,14 +92,6 @@ class S2sEngine:
     async def close(self) -> None:
         """Ends all streams and the host process."""
         await self._host.close()
-
-
-def stream_options(request: CallRequest) -> dict[str, Option]:
-    """A caller's choices as options of a stream (`models.duplex_streams`)."""
-    options: dict[str, Option] = {"voice": request.voice, "emotion": request.emotion}
-    if request.adapter:
-        options["adapter"] = request.adapter
-    return options
 
 
 def spec(profile: Profile) -> EngineSpec | str:
@@ -130,3 +136,17 @@ def text_pieces(address: str) -> list[bytes]:
     from models.moshi_text import MoshiText
 
     return MoshiText.load(Path(read(weights.resolve(address)).tokenizer)).pieces
+
+
+def conditions(address: str) -> frozenset[str]:
+    """Of voice and emotion, those that a model was trained with; both of a host's unknown one.
+
+    Raises:
+        WeightsMissing, CheckpointInvalid: the directory is not there, or no Moshi's.
+    """
+    if not address:
+        return CONDITIONS
+    from models.moshi_checkpoint import read
+
+    config = read(weights.resolve(address)).lm_config or {}
+    return CONDITIONS & set(config.get("conditioners") or {})

@@ -22,8 +22,11 @@ SENTENCES = (
 PIECES = 330  # 256 of them bytes
 
 
-def write(folder: Path) -> tuple[Path, Path]:
-    """Writes a random model and codec below `folder`; returns their directories."""
+def write(folder: Path, *, conditioned: bool = True) -> tuple[Path, Path]:
+    """Writes a random model and codec below `folder`; returns their directories.
+
+    Not `conditioned`: without voices and emotions, as the published Moshis are.
+    """
     tokenizer = folder / "tokenizer_spm_tiny.model"
     stored = io.BytesIO()
     sentencepiece.SentencePieceTrainer.Train(
@@ -41,8 +44,8 @@ def write(folder: Path) -> tuple[Path, Path]:
     )
     tokenizer.write_bytes(stored.getvalue())
     card = sentencepiece.SentencePieceProcessor(model_proto=stored.getvalue()).get_piece_size()
-    voices: list[str] = [v.id for v in VOICES]
-    emotions: list[str] = list(EMOTIONS)
+    voices: list[str] = [v.id for v in VOICES] if conditioned else []
+    emotions: list[str] = list(EMOTIONS) if conditioned else []
     mimi_config = {**tiny_mimi_config(), "codebooks": CODEBOOKS}
     codec_folder = codec.save(tiny_mimi(), mimi_config, folder / "codec")
     lm = tiny_lm(voices=voices, emotions=emotions, text_card=card)

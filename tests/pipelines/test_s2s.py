@@ -160,6 +160,16 @@ async def test_the_cascade_takes_the_calls_that_have_no_slot(
     assert "1 places" in told["reason"]
 
 
+async def test_a_model_without_voices_is_called_all_the_same(tmp_path: Path) -> None:
+    plain = tiny_directory.write(tmp_path, conditioned=False)
+    alone = Engines(profile_with(plain, engines=["s2s"], engine="s2s", s2s__captions=""))
+    load(alone)
+    with serving(alone.profile, alone) as live:
+        await asyncio.to_thread(wait_ready, live)
+        async with calling(f"{live.url}?voice=ravi&emotion=sad") as caller:
+            await caller.until(lambda: caller.packets, BUSY)
+
+
 async def test_operators_see_how_the_engine_fares(live: Live) -> None:
     async with calling(s2s(live)) as caller:
         await caller.until(lambda: len(caller.packets) > 5, BUSY)
