@@ -10,7 +10,6 @@ Interrupt it whenever you like: `--resume` goes on with the very next batch.
 """
 
 import dataclasses
-import signal
 from pathlib import Path
 
 import torch
@@ -19,6 +18,7 @@ from training import corpus
 from training.asr_export import export
 from training.asr_preset import PRESETS
 from training.asr_run import Run
+from training.interruptible import ended_by_signals, require_place
 
 
 def main(
@@ -52,23 +52,13 @@ def main(
     if steps:
         chosen = dataclasses.replace(chosen, steps=steps)
     root, folder = corpus.data_root(data), Path(out)
-    if resume != (folder / "checkpoint.pt").exists():
-        remedy = "leave out --resume" if resume else "add --resume, or give another --out"
-        raise ValueError(f"{folder} holds {'no' if resume else 'a'} checkpoint: {remedy}")
+    require_place(folder, resume=resume)
     run = Run(chosen, root, folder, device=device or _device())
     if resume:
         run.load()
 
-    def stop(*_: object) -> None:
-        run.stopping = True
-        run.say("stopping after this step")
-
-    previous = [signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM)]
-    try:
+    with ended_by_signals(run):
         run.train(stop_after)
-    finally:
-        for number, handler in zip((signal.SIGINT, signal.SIGTERM), previous, strict=True):
-            signal.signal(number, handler)
     return export(run.average, run.tokenizer, run.speech.letter_lm, folder / "export")
 
 

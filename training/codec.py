@@ -12,7 +12,6 @@ with the very next batch. What the codes carry is measured by `python -m trainin
 """
 
 import dataclasses
-import signal
 from pathlib import Path
 
 import torch
@@ -20,6 +19,7 @@ import torch
 from training import corpus
 from training.codec_preset import PRESETS
 from training.codec_run import Run
+from training.interruptible import ended_by_signals, require_place
 
 ASR = Path("weights/starter/asr")
 
@@ -59,22 +59,12 @@ def main(
     if steps:
         chosen = dataclasses.replace(chosen, steps=steps)
     root, folder = corpus.data_root(data), Path(out)
-    if resume != (folder / "checkpoint.pt").exists():
-        remedy = "leave out --resume" if resume else "add --resume, or give another --out"
-        raise ValueError(f"{folder} holds {'no' if resume else 'a'} checkpoint: {remedy}")
+    require_place(folder, resume=resume)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     run = Run(chosen, root, Path(asr), folder, device=device)
     if resume:
         run.load()
 
-    def stop(*_: object) -> None:
-        run.stopping = True
-        run.say("stopping after this step")
-
-    previous = [signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM)]
-    try:
+    with ended_by_signals(run):
         run.train(stop_after)
-    finally:
-        for number, handler in zip((signal.SIGINT, signal.SIGTERM), previous, strict=True):
-            signal.signal(number, handler)
     return run.export()

@@ -12,13 +12,13 @@ on with the very next batch.
 """
 
 import dataclasses
-import signal
 from pathlib import Path
 
 import torch
 
 from models.weights import resolve
 from training import corpus
+from training.interruptible import ended_by_signals, require_place
 from training.moshi_preset import PRESETS
 from training.moshi_run import Run
 
@@ -61,9 +61,7 @@ def main(
     changes = {"steps": steps, "base": base}
     chosen = dataclasses.replace(PRESETS[preset], **{k: v for k, v in changes.items() if v})
     root, folder = corpus.data_root(data), Path(out)
-    if resume != (folder / "checkpoint.pt").exists():
-        remedy = "leave out --resume" if resume else "add --resume, or give another --out"
-        raise ValueError(f"{folder} holds {'no' if resume else 'a'} checkpoint: {remedy}")
+    require_place(folder, resume=resume)
     run = Run(
         chosen,
         root,
@@ -75,14 +73,6 @@ def main(
     if resume:
         run.load()
 
-    def stop(*_: object) -> None:
-        run.stopping = True
-        run.say("stopping after this step")
-
-    previous = [signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM)]
-    try:
+    with ended_by_signals(run):
         run.train(stop_after)
-    finally:
-        for number, handler in zip((signal.SIGINT, signal.SIGTERM), previous, strict=True):
-            signal.signal(number, handler)
     return run.export()
