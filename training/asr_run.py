@@ -11,11 +11,11 @@ from torch import Tensor
 from models.ctc import Search, Speller
 from models.telugu.wer import wer
 from training.asr_batches import test_batches
-from training.asr_curve import draw_curve
 from training.asr_network import Batch, HybridWhisper, Losses, whisper_config
 from training.asr_preset import Preset
 from training.asr_speech import Speech
 from training.asr_tokenizer import LETTER_COUNT, letters_text
+from training.curve import draw_curve
 from training.optimizer import MuonAdamW
 
 

@@ -12,7 +12,6 @@ from models import codec as codecs
 from models.whisper import Recognizer
 from training.codec_adversary import Adversary
 from training.codec_batches import Batch
-from training.codec_curve import draw_curve
 from training.codec_data import CodecData
 from training.codec_eval import (
     idle_peak,
@@ -25,7 +24,9 @@ from training.codec_eval import (
 from training.codec_memory import keep_freed_memory
 from training.codec_network import Losses, TrainedCodec
 from training.codec_preset import Preset
+from training.curve import draw_curve
 
+CURVES = ("wer_", "cer_", "log_mel_")
 # The last convolution alone has a norm of 80 at first, for its weights are small; lower limits
 # would scale every other layer's gradient by how quiet the batch is.
 CLIP = 200.0
@@ -204,7 +205,7 @@ class Run:
         scores["cer_codes_callers_noisy"] = round(noisy, 4)
         perplexity = [round(p, 1) for p in network.perplexity()]
         self._log(**scores, perplexity=perplexity)
-        draw_curve(self.out / "metrics.jsonl", self.out / "learning_curve.svg")
+        draw_curve(self.out / "metrics.jsonl", self.out / "learning_curve.svg", CURVES)
         shown = "  ".join(f"{name} {score:.4g}" for name, score in scores.items())
         self.say(f"{shown}  perplexity {perplexity}")
         return scores

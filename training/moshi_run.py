@@ -12,9 +12,9 @@ import torch
 from models import codec as codecs
 from models.moshi_checkpoint import fingerprint
 from models.weights import ROOT
+from training.curve import draw_curve
 from training.llm_run import autocast
 from training.moshi_average import Average
-from training.moshi_curve import draw_curve
 from training.moshi_data import Sets
 from training.moshi_exam import Exam
 from training.moshi_network import Losses, Trainee
@@ -23,6 +23,7 @@ from training.moshi_preset import Preset
 from training.moshi_start import CodecIdentity, begin, export
 from training.optimizer import MuonAdamW
 
+CURVES = ("cer_text", "cer_speech", "unfitting")
 # Parts of the names of matrices that are not between hidden layers.
 OUTER = ("emb", "text_linear", "linears.", "condition_provider", "_head")
 
@@ -208,7 +209,7 @@ class Run:
             scores = self.exam.sit(self.mimi, self.start.lm, self.text, say=self.say)
         self.network.train()
         self._log(**scores)
-        draw_curve(self.out / "metrics.jsonl", self.out / "learning_curve.svg")
+        draw_curve(self.out / "metrics.jsonl", self.out / "learning_curve.svg", CURVES)
         self.say("  ".join(f"{name} {value:g}" for name, value in scores.items()))
         return scores
 

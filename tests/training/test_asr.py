@@ -17,9 +17,9 @@ from models.converted import ct2_dir
 from models.whisper import Guards, Recognizer
 from tests.training.words import WORDS
 from training import asr, corpus
-from training.asr_curve import draw_curve
 from training.asr_network import Batch, HybridWhisper, Size, whisper_config
 from training.asr_run import Run
+from training.curve import draw_curve
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The learning curve of a run as an SVG: word error rates over training time.
+"""The learning curve of a run as an SVG: error rates over training time.
 
 Reads `metrics.jsonl`; knows nothing of how it came about.
 """
@@ -10,15 +10,21 @@ WIDTH, HEIGHT, MARGIN = 720, 400, 48
 COLOURS = ("#1b6ca8", "#c2571a", "#5b8c2a", "#8a4fa3", "#b0313f", "#4c6a6e")
 
 
-def draw_curve(metrics: Path, target: Path) -> None:
-    """Draws every `wer_*` column of `metrics` (0 to 100 %) against minutes of training."""
+def draw_curve(metrics: Path, target: Path, columns: tuple[str, ...] = ("wer_",)) -> None:
+    """Draws the columns of `metrics` that begin with one of `columns` against minutes of training.
+
+    The axis goes from 0 to 100 %; nats share it, 1 where 100 % is.
+    """
     rows = [json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines()]
-    names = sorted({key for row in rows for key in row if key.startswith("wer_")})
+    names = sorted({key for row in rows for key in row if key.startswith(columns)})
+    told = columns[0] if len(columns) == 1 else ""  # what all have in common is not repeated
     minutes = max((row["seconds"] / 60 for row in rows), default=1.0) or 1.0
     parts = [_frame(minutes)]
     for number, name in enumerate(names):
         points = [(row["seconds"] / 60, row[name]) for row in rows if name in row]
-        parts.append(_line(points, minutes, COLOURS[number % len(COLOURS)], name[4:], number))
+        parts.append(
+            _line(points, minutes, COLOURS[number % len(COLOURS)], name.removeprefix(told), number)
+        )
     body = "\n".join(parts)
     target.write_text(
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
