@@ -96,12 +96,15 @@ def test_recipe_writes_a_codec_that_streams(data: Path, asr: Path, tmp_path: Pat
     exported = codec.main("tiny", data, tmp_path / "run", asr=asr, device="cpu")
     mimi = codecs.load(exported)
     assert (mimi.frame_size, mimi.num_codebooks) == (FRAME, codecs.CODEBOOKS)
-    sound = torch.randn(1, 1, 8 * FRAME) * 0.1
+    # Within the attention's context: beyond it the library's ring cache, which takes two steps a
+    # frame, forgets one key earlier than the offline mask does.
+    sound = torch.randn(1, 1, TINY.shape.context // 2 * FRAME) * 0.1
+    # Latents, not codes: between two centroids a rounding error decides, and carries on from there.
     with torch.no_grad():
-        codes = mimi.encode(sound)
+        latents = mimi.encode_to_latent(sound, quantize=False)
         with mimi.streaming(1):
-            pieces = [mimi.encode(piece) for piece in sound.split(FRAME, -1)]
-    assert torch.equal(torch.cat(pieces, -1), codes)
+            pieces = [mimi.encode_to_latent(p, quantize=False) for p in sound.split(FRAME, -1)]
+    assert torch.allclose(torch.cat(pieces, -1), latents, atol=1e-3 * float(latents.abs().max()))
     assert (tmp_path / "run" / "learning_curve.svg").read_text().startswith("<svg")
     assert len(list((tmp_path / "run" / "samples").glob("*.wav"))) == 4
     rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").open()]

@@ -45,7 +45,7 @@ const sound = new Sound({
   played: (report) => {
     playback = report;
     agentMeter.feed(report.level);
-    call.heardLevel(report.level);
+    call.heardLevel(report.level, report.playing);
     renderEar(report);
   },
   microphoneLost: () => {

@@ -74,8 +74,9 @@ export class Call {
   }
 
   /** The playback's own word that it is silent: completes `lastStop`. */
-  heardLevel(level: number): void {
-    if (this.lastStop && this.lastStop.silentAt === null && level < 0.001) {
+  heardLevel(level: number, playing: boolean): void {
+    // While the cut's fade is still to come, a level of 0 is only the pause before it.
+    if (this.lastStop && this.lastStop.silentAt === null && !playing && level < 0.001) {
       this.lastStop.silentAt = performance.now();
     }
   }
