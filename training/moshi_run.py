@@ -16,6 +16,7 @@ from training.curve import draw_curve
 from training.llm_run import autocast
 from training.moshi_average import Average
 from training.moshi_data import Sets
+from training.moshi_ears import start_hearing
 from training.moshi_exam import Exam
 from training.moshi_network import Losses, Trainee
 from training.moshi_optimizer import AdapterAdamW
@@ -52,6 +53,8 @@ class Run:
         self.codec = CodecIdentity(weights, self.mimi.num_codebooks, self.mimi.cardinality)
         self.sets = Sets(preset, codec, out, manifest, device)
         self.start = begin(preset, data, out, self.codec, self.sets.aligned, device=device, say=say)
+        if not preset.base:
+            start_hearing(self.start.lm, self.mimi, preset.seed)
         self.text = self.start.text
         self.network = Trainee(self.start.lm).to(device).train()
         self.average = Average(self.network, preset.ema)
