@@ -6,8 +6,9 @@
     tokenizer-*.safetensors   the codec, where the directory has one of its own
 
 That is what `moshi.models.loaders.CheckpointInfo` reads (moshi 0.2.13), so stock tools load these
-directories and this file loads theirs, `kyutai/moshiko-pytorch-bf16` included. Knows nothing of
-calls, adapters or training.
+directories and this file loads theirs, `kyutai/moshiko-pytorch-bf16` included. One thing is ours:
+the weights of a small model may lie there in 8 bits (`int8_rows`), which stock tools do not read.
+Knows nothing of calls, adapters or training.
 """
 
 import copy
@@ -22,6 +23,7 @@ from moshi.models import loaders
 from moshi.models.lm import LMModel
 from safetensors.torch import load_file, save_file
 
+from models.int8_rows import pack, unpack
 from models.moshi_config import CheckpointInvalid, Config, first_line, published_config
 from models.weights import WeightsMissing
 
@@ -29,7 +31,8 @@ CONFIG, WEIGHTS = "config.json", loaders.MOSHI_NAME
 _SMALL = 2**30  # bytes of weights
 # Keys of a config.json that are not the language model's (CheckpointInfo.from_hf_repo).
 _OTHER = ("moshi_name", "mimi_name", "mimi_config_name", "tokenizer_name", "lora_name")
-_OTHER += ("model_type", "lm_gen_config", "tts_config", "stt_config", "model_id")
+_OTHER += ("model_type", "lm_gen_config", "tts_config", "stt_config", "model_id", "stored")
+INT8 = "int8-rows"  # what `stored` says of 8-bit weights
 
 
 class CodecMismatch(CheckpointInvalid):
@@ -53,6 +56,7 @@ def save(
     codec: CodecFiles | None = None,
     codec_id: str = "",
     dtype: torch.dtype = torch.float16,
+    int8: bool = False,
 ) -> Path:
     """Writes the directory whole or not at all, replacing what was there.
 
@@ -64,6 +68,7 @@ def save(
         codec: put into the directory as well, so that it is complete for stock tools.
         codec_id: `fingerprint` of the codec whose codes the model was trained on.
         dtype: of the stored weights; conditioners stay float32.
+        int8: store matrices in 8 bits, half of float16; only `load` here reads that.
 
     Raises:
         CheckpointInvalid: the config is another model's.
@@ -87,7 +92,10 @@ def save(
             _write_json(scratch / "mimi_config.json", codec.config)
     if codec_id:
         written["model_id"] = {"codec": codec_id}
-    save_file(_state(lm, dtype), scratch / WEIGHTS)
+    state = _state(lm, dtype)
+    if int8:
+        written["stored"], state = INT8, pack(state)
+    save_file(state, scratch / WEIGHTS)
     (scratch / WEIGHTS).chmod(0o644)  # safetensors lets nobody else read what it writes
     _write_json(scratch / CONFIG, written)
     shutil.rmtree(target, ignore_errors=True)
@@ -175,7 +183,13 @@ def load(
     """
     config = {**(info.lm_config or published_config()), **(overrides or {})}
     try:
-        if info.lora_weights is None and info.moshi_weights.stat().st_size < _SMALL:
+        small = info.lora_weights is None and info.moshi_weights.stat().st_size < _SMALL
+        if (info.raw_config or {}).get("stored") == INT8 and not small:
+            raise CheckpointInvalid(
+                f"{info.moshi_weights} lies in 8 bits, which only small models without LoRA may: "
+                "store it in 16"
+            )
+        if small:
             return _load_small(info.moshi_weights, config, device, dtype)
         return loaders.get_moshi_lm(
             info.moshi_weights,
@@ -206,7 +220,8 @@ def _load_small(weights: Path, config: Config, device: str, dtype: torch.dtype) 
     """
     with torch.random.fork_rng(devices=[]):
         lm = loaders.get_moshi_lm(None, copy.deepcopy(config), device=device, dtype=dtype)
-    lm.load_state_dict(load_file(weights, device=device))  # copied into each tensor's own dtype
+    # Copied into each tensor's own dtype.
+    lm.load_state_dict(unpack(load_file(weights, device=device)))
     return lm
 
 

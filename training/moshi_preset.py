@@ -91,6 +91,7 @@ class Preset:
     eval_questions: int = 48
     answer_seconds: float = 8.0  # that an answer is waited for
     checkpoint_seconds: float = 180.0
+    int8: bool = False  # store the weights in 8 bits, for a model that travels with the code
     encode_processes: int = 1
     ahead: bool = True  # encode the next epoch's dialogues while this one trains
     seed: int = 1
@@ -115,7 +116,7 @@ _HUB = Preset(
 )
 
 PRESETS = {
-    "starter": Preset(steps=8_000, depth_share=0.3),
+    "starter": Preset(steps=8_000, depth_share=0.3, int8=True),
     "gpu": Preset(
         steps=60_000,
         shape=Shape(512, 12, 8, 750, 256, 4, 8),

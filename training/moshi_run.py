@@ -219,7 +219,8 @@ class Run:
     def export(self) -> Path:
         """Writes the averaged weights: a language model's directory, or an adapter's."""
         with self.average.applied(self.start.dtype):
-            return export(self.start, self.codec, git_sha()[:12], self.out / "export")
+            target = self.out / "export"
+            return export(self.start, self.codec, git_sha()[:12], target, int8=self.preset.int8)
 
 
 def git_sha() -> str:

@@ -181,14 +181,16 @@ def add_lora(lm: LMModel, lora: Lora) -> None:
             parameter.data = parameter.data.float()
 
 
-def export(start: Start, codec: CodecIdentity, revision: str, target: Path) -> Path:
-    """Writes what was trained: a language model's directory (float16), or an adapter's.
+def export(
+    start: Start, codec: CodecIdentity, revision: str, target: Path, *, int8: bool = False
+) -> Path:
+    """Writes what was trained: a language model's directory (float16 or int8), or an adapter's.
 
     `revision` names the commit that trained it.
     """
     if not any(".lora_" in name for name, _ in start.lm.named_parameters()):
         return moshi_checkpoint.save(
-            start.lm, start.config, start.tokenizer, target, codec_id=codec.id
+            start.lm, start.config, start.tokenizer, target, codec_id=codec.id, int8=int8
         )
     adapter = adapters_lora.taken(
         start.lm,

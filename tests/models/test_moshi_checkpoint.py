@@ -182,6 +182,30 @@ def test_half_precision_keeps_conditioners_whole(
     torch.testing.assert_close(text_logits(load(read(folder))), text_logits(lm), atol=0.02, rtol=0)
 
 
+def test_eight_bits_say_nearly_the_same_in_half_the_bytes(
+    lm: LMModel, config: Config, tokenizer: Path, tmp_path: Path
+) -> None:
+    half = save(lm, config, tokenizer, tmp_path / "half")
+    folder = save(lm, config, tokenizer, tmp_path / "int8", int8=True)
+    sizes = [(place / "model.safetensors").stat().st_size for place in (folder, half)]
+    assert sizes[0] < 0.8 * sizes[1]  # the tiny model's small matrices stay as they are
+    again = load(read(folder))
+    for name, value in lm.state_dict().items():
+        if value.ndim > 1:  # half a step of the row's own scale
+            limit = value.flatten(1).abs().amax(1).max() / 127 * 0.51 + 1e-3
+            assert (again.state_dict()[name] - value).abs().max() <= limit, name
+    torch.testing.assert_close(text_logits(again), text_logits(lm), atol=0.05, rtol=0)
+
+
+def test_eight_bits_with_lora_are_refused(directory: Path, lm: LMModel) -> None:
+    raw = json.loads((directory / "config.json").read_text())
+    raw |= {"stored": "int8-rows", "lora_name": "lora.safetensors"}
+    (directory / "config.json").write_text(json.dumps(raw))
+    save_file({"x": torch.zeros(1)}, directory / "lora.safetensors")
+    with pytest.raises(CheckpointInvalid, match="8 bits.* store it in 16"):
+        load(read(directory))
+
+
 def test_voices_and_emotions_are_the_projects(config: Config, lm: LMModel) -> None:
     kinds = config["conditioners"]
     assert kinds["voice"]["lut"]["possible_values"] == [voice.id for voice in VOICES]
