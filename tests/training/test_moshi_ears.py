@@ -13,8 +13,14 @@ from training.moshi_ears import meanings, start_hearing
 from training.moshi_preset import PRESETS
 
 
-def distances(rows: Tensor) -> Tensor:
-    return torch.pdist(rows.float())
+def rows(table: torch.nn.Module) -> Tensor:
+    weight = table.weight
+    assert isinstance(weight, Tensor)
+    return weight.detach()
+
+
+def distances(points: Tensor) -> Tensor:
+    return torch.pdist(points.float())
 
 
 def agreement(a: Tensor, b: Tensor) -> float:
@@ -27,12 +33,13 @@ def test_codes_that_sound_alike_start_close(tmp_path: Path, book: int) -> None:
     mimi = codec.load(tmp_path)
     torch.manual_seed(0)
     lm = build(PRESETS["gpu"].shape.config(100, mimi.num_codebooks, mimi.cardinality))
-    before = lm.emb[book].weight.detach().clone()
+    before = rows(lm.emb[book]).clone()
     known = meanings(mimi)[book]
     assert abs(agreement(before[:-1], known)) < 0.4  # chance knows nothing of sound
 
     start_hearing(lm, mimi, seed=0)
     for table in (lm.emb[book], lm.emb[mimi.num_codebooks + book], lm.linears[book]):
-        assert agreement(table.weight.detach()[: mimi.cardinality], known) > 0.7
-    assert torch.equal(lm.emb[book].weight[-1], before[-1])  # "nothing yet" has no sound
-    assert 0.5 < float(lm.emb[book].weight.detach().std() / before.std()) < 2.0
+        assert agreement(rows(table)[: mimi.cardinality], known) > 0.7
+    after = rows(lm.emb[book])
+    assert torch.equal(after[-1], before[-1])  # "nothing yet" has no sound
+    assert 0.5 < float(after.std() / before.std()) < 2.0
