@@ -72,13 +72,14 @@ class Batches(Dataset):
         if index >= self._count:
             raise IndexError(index)
         rng = np.random.default_rng((self._preset.seed, self._first + index))
-        return collate([self._row(rng) for _ in range(self._preset.rows)])
+        spoken = self._preset.spoken_rows
+        return collate([self._row(rng, spoken=n < spoken) for n in range(self._preset.rows)])
 
-    def _row(self, rng: np.random.Generator) -> _Row:
+    def _row(self, rng: np.random.Generator, *, spoken: bool) -> _Row:
         samples = self._preset.crop_frames * FRAME
         if rng.random() < self._preset.silence_share:
             return _silence(samples, self._speech.callers[1], rng)
-        if rng.random() < self._preset.agent_share:
+        if spoken and rng.random() < self._preset.agent_share:
             recordings, states = self._speech.replies
             index = int(rng.integers(len(recordings)))
             return _crop(recordings, states, index, samples, rng, damaged=False)

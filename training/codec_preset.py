@@ -76,20 +76,22 @@ class Preset:
     steps: int
     shape: Shape = dataclasses.field(default_factory=Shape)
     weights: Weights = dataclasses.field(default_factory=Weights)
-    rows: int = 12  # crops of a batch
-    spoken_rows: int = 6  # of them are decoded too
+    rows: int = 16  # crops of a batch
+    spoken_rows: int = 6  # of them, the first, are decoded too; the others are callers'
     crop_frames: int = 26  # of 80 ms
-    learning_rate: float = 1e-3
-    warmup: int = 100  # steps
+    learning_rate: float = 3e-3
+    warmup: int = 30  # steps
     decay: float = 0.4  # the last part of the steps, in which the rate falls to zero
     continuous: int = 300  # steps before the codebooks are made of what the encoder says
     codebook_batches: int = 120  # whose latents those first codebooks are clustered from
-    agent_share: float = 0.5  # of the crops speak with one of the agent's voices
+    # Of the spoken rows are in one of the agent's voices. A codec that says nothing else has only
+    # those four voices to learn; callers are understood all the same.
+    agent_share: float = 1.0
     silence_share: float = 0.05  # of the crops hold no speech
     sentences: int = 2_500  # callers say in a set of recordings
     replies: int = 1_500  # the agent says in a set
-    sets: int = 2
-    steps_per_set: int = 1_500
+    sets: int = 3
+    steps_per_set: int = 1_000
     report_every: int = 20  # steps
     eval_every: int = 500
     eval_sentences: int = 60
@@ -119,7 +121,7 @@ PRESETS = {
         eval_sentences=2,
         loader_processes=0,
     ),
-    "starter": Preset(steps=6_500),
+    "starter": Preset(steps=3_000),
     "gpu": Preset(
         steps=60_000,
         shape=Shape(64, (8, 6, 5, 4), 512, 8, 8, 80, 2_048, 256),
@@ -127,6 +129,7 @@ PRESETS = {
         rows=96,
         spoken_rows=48,
         crop_frames=50,  # recordings are three to eight seconds long
+        agent_share=0.5,
         learning_rate=8e-4,
         warmup=1_000,
         continuous=2_000,

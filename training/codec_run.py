@@ -25,8 +25,11 @@ from training.codec_memory import keep_freed_memory
 from training.codec_network import Losses, TrainedCodec
 from training.codec_preset import Preset
 from training.curve import draw_curve
+from training.optimizer import MuonAdamW
 
 CURVES = ("wer_", "cer_", "log_mel_")
+# Parts of the names of what sees or makes samples, and of the heads that are dropped.
+OUTER = ("encoder.model.0.", "decoder.model.14.", "letter_head.out", "pointer")
 # The last convolution alone has a norm of 80 at first, for its weights are small; lower limits
 # would scale every other layer's gradient by how quiet the batch is.
 CLIP = 200.0
@@ -51,15 +54,8 @@ class Run:
         self.data = CodecData(preset, data, asr, out, say=say)
         torch.manual_seed(preset.seed)
         self.network = TrainedCodec(preset.shape, self.data.teacher.width).to(device)
-        trained = [p for p in self.network.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.AdamW(
-            [
-                {"params": [p for p in trained if p.ndim > 1], "weight_decay": 0.01},
-                {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
-            ],
-            lr=preset.learning_rate,
-            betas=(0.9, 0.98),
-            fused=True,
+        self.optimizer = MuonAdamW(
+            self.network, preset.learning_rate, outer=OUTER, convolutions=True
         )
         self.adversary = Adversary(preset, device) if preset.weights.adversary else None
         self.recognizer = Recognizer.load(asr, threads=1)
@@ -133,15 +129,14 @@ class Run:
             self._make_codebooks()
         network.set_step(self.step, preset.seed, preset.quantizer_dropout)
         rate = self._rate()
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        self.optimizer.set_rate(rate)
         losses, coded = network.losses(batch, preset.weights, preset.spoken_rows)
         total = losses.total
         if self.adversary:
             total = total + self.adversary.judge(
                 coded.sound, batch.said[: preset.spoken_rows], rate
             )
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         total.backward()
         norm = torch.nn.utils.clip_grad_norm_(network.parameters(), CLIP)
         if torch.isfinite(norm):  # a step over a cliff would end the run
@@ -195,11 +190,13 @@ class Run:
         mimi, head = network.mimi, network.letter_head
         scores = {"idle_peak": round(idle_peak(mimi), 6)}
         for name, clips in self.tests.items():
+            scores[f"cer_codes_{name}"] = round(letter_error_rate(mimi, head, clips), 4)
+            if name == "callers" and self.preset.agent_share == 1.0:
+                continue  # never learnt to say them
             made = reconstruct(mimi, clips)
             scores[f"log_mel_{name}"] = round(log_mel_distance(made, clips), 4)
             scores[f"wer_{name}"] = round(word_error_rate(self.recognizer, made, clips), 4)
             scores[f"wer_{name}_original"] = self._original(name)
-            scores[f"cer_codes_{name}"] = round(letter_error_rate(mimi, head, clips), 4)
             write_samples(self.out / "samples", name, made, clips)
         noisy = letter_error_rate(mimi, head, self.tests["callers"], noisy=True)
         scores["cer_codes_callers_noisy"] = round(noisy, 4)

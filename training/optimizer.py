@@ -16,15 +16,33 @@ class MuonAdamW:
     """Steps both; `lr` is set for both at once."""
 
     def __init__(
-        self, model: nn.Module, lr: float, *, outer: tuple[str, ...], weight_decay: float = 0.01
+        self,
+        model: nn.Module,
+        lr: float,
+        *,
+        outer: tuple[str, ...],
+        weight_decay: float = 0.01,
+        convolutions: bool = False,
     ) -> None:
-        """`outer`: parts of the names of the matrices that are not between hidden layers."""
+        """`outer`: parts of the names of the matrices that are not between hidden layers.
+
+        With `convolutions` their kernels are matrices too, [channels, everything else].
+        """
         trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-        inner = [p for name, p in trained if p.ndim == 2 and not any(o in name for o in outer)]
+        most = 4 if convolutions else 2
+        inner = [
+            p for name, p in trained if 2 <= p.ndim <= most and not any(o in name for o in outer)
+        ]
         chosen = {id(p) for p in inner}
         rest = [p for _, p in trained if id(p) not in chosen]
+        # The library's Muon takes matrices alone: kernels are stepped through a view of theirs.
+        self._kernels = [(p, nn.Parameter(p.detach().flatten(1))) for p in inner if p.ndim > 2]
+        views = {id(p): view for p, view in self._kernels}
         self._muon = torch.optim.Muon(
-            inner, lr=lr, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"
+            [views.get(id(p), p) for p in inner],
+            lr=lr,
+            weight_decay=weight_decay,
+            adjust_lr_fn="match_rms_adamw",
         )
         self._adamw = torch.optim.AdamW(
             [
@@ -44,11 +62,15 @@ class MuonAdamW:
 
     def step(self) -> None:
         """Moves the weights by their gradients."""
+        for kernel, view in self._kernels:
+            view.grad = None if kernel.grad is None else kernel.grad.flatten(1)
         self._muon.step()
         self._adamw.step()
 
     def zero_grad(self) -> None:
         """Forgets the gradients."""
+        for kernel, _ in self._kernels:
+            kernel.grad = None
         self._muon.zero_grad(set_to_none=True)
         self._adamw.zero_grad(set_to_none=True)
 
