@@ -34,7 +34,9 @@ STATED = {
     "mpmath": "BSD-3-Clause",
     "num2words": WEAK["num2words"],
     "numba": "BSD-2-Clause",
+    "resemblyzer": "Apache-2.0",
     "scipy": "BSD-3-Clause",
+    "speechmos": "MIT",
     "sphn": "Apache-2.0",
     "sympy": "BSD-3-Clause",
     # The same for every build of it (CPU, CUDA), whose metadata differ.
