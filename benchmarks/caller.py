@@ -5,15 +5,18 @@ Knows the wire and the recording; nothing about engines, files or the command li
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import cycle, takewhile
 from typing import Any, TypeVar
 
 import numpy as np
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
+from benchmarks.accounting import Packet
+from benchmarks.dialect import Dialect, PipecatDialect, dialect_of
 from benchmarks.ear import Ear
 from benchmarks.line import Refused, dial, hung_up
 from benchmarks.pacing import PACKET, Clock, Microphone, WallClock
@@ -22,16 +25,15 @@ from benchmarks.recording import Recording, Span, Utterance, to_out
 from benchmarks.wire import (
     OUT_RATE,
     Audio,
+    Incoming,
     Interruption,
     Message,
     WireError,
-    client_ready,
-    decode,
-    encode_audio,
 )
 
 T = TypeVar("T")
 POLL_S = 0.01
+ENDLESS = "endless-answer"  # the event of an answer that outlasted the caller's patience
 NOISY = {"bot-audio-level", "user-audio-level", "metrics"}  # many a second: not worth a line each
 
 
@@ -47,6 +49,10 @@ class Manners:
     connect_timeout_s: float = 10.0
     ready_timeout_s: float = 30.0
     barge_in_after_ms: int | None = None  # speak the next turn so long after the bot is heard
+    rest_ms: int | None = None  # speak the next turn so long after the last, whatever the bot does
+    # Of a server that knows no RTVI: speak after so long though nobody said it was ready, or as
+    # soon as the bot is heard. None: the server must say that it is ready.
+    without_ready_s: float | None = None
 
 
 @dataclass
@@ -59,16 +65,18 @@ class Call:
     ended: str | None = None  # why it ended early; None if it ran to its end
     refused: bool = False
     malformed: int = 0
+    wire_ms: dict[str, float] = field(default_factory=dict)  # of every turn's latency, the wire's
 
 
 @dataclass
-class _Session:
+class Session:
     """The state of one call while it runs."""
 
     socket: ClientConnection
     clock: Clock
     manners: Manners
     progress: Callable[[str], None]
+    dialect: Dialect = field(default_factory=PipecatDialect)
     recording: Recording = field(init=False)
     mic: Microphone = field(init=False)
     ear: Ear = field(default_factory=Ear)
@@ -84,27 +92,34 @@ class _Session:
         return max(0, round((self.clock.now() - self.origin) * OUT_RATE))
 
     async def greet(self) -> None:
-        """Says `client-ready` and waits for `bot-ready`; the call's clock starts there."""
+        """Says hello and waits until the bot is ready; the call's clock starts there."""
         self.origin = self.clock.now()
+        hello, without = self.dialect.hello(), self.manners.without_ready_s
+        patience = self.manners.ready_timeout_s if without is None else without
         with suppress(ConnectionClosed):  # turned away already: the reason is yet to be read
-            await self.socket.send(client_ready())
-        async with asyncio.timeout(self.manners.ready_timeout_s):
-            while True:
-                message = self.take(await self.socket.recv(), 0)
-                if message is not None and message.type == "bot-ready":
-                    break
+            if hello is not None:
+                await self.socket.send(hello)
+        with suppress(*([] if without is None else [TimeoutError])):
+            async with asyncio.timeout(patience):
+                while not self._ready(self.take(await self.socket.recv(), 0)):
+                    pass
         self.origin = self.clock.now()
         self.mic = Microphone(self._send, self.clock, self.origin)
+
+    def _ready(self, incoming: Incoming | None) -> bool:
+        if isinstance(incoming, Message):
+            return incoming.type == "bot-ready"
+        return isinstance(incoming, Audio) and self.manners.without_ready_s is not None
 
     async def listen(self) -> None:
         """Takes what the server sends until the connection closes."""
         async for data in self.socket:
             self.take(data, self.position())
 
-    def take(self, data: bytes | str, now: int) -> Message | None:
-        """Handles one message that arrived at sample `now`; returns it if it is RTVI."""
+    def take(self, data: bytes | str, now: int) -> Incoming | None:
+        """Handles one message that arrived at sample `now`; returns it unless it is malformed."""
         try:
-            incoming = decode(data)
+            incoming = self.dialect.decode(data)
         except WireError as e:
             self.malformed += 1
             self.recording.note(now, "malformed", reason=str(e))
@@ -115,26 +130,35 @@ class _Session:
             self._cut(now)
         elif isinstance(incoming, Message):
             self._read(now, incoming)
-            return incoming
-        return None
+        return incoming
 
-    async def converse(self, utterances: list[Utterance]) -> None:
-        """All turns, one after the other."""
+    async def converse(self, utterances: list[Utterance], until: float | None = None) -> None:
+        """All turns, one after the other; the same again until time `until`, if there is one."""
         await self._until(lambda: self.position() >= self._samples(self.manners.lead_in_ms))
-        await self._until(lambda: not self.ear.until or self._quiet(0))  # a greeting is heard out
-        for i, utterance in enumerate(utterances):
+        if self.manners.rest_ms is None:  # a greeting is heard out
+            longest = self.position() + self._samples(self.manners.longest_answer_s * 1000)
+            await self._until(lambda: not self.ear.until or self._quiet(0), longest)
+        turns: Iterable[Utterance] = utterances
+        if until is not None:
+            turns = takewhile(lambda _: self.clock.now() < until, cycle(utterances))
+        for i, utterance in enumerate(turns):
             barge_in = i > 0 and self.manners.barge_in_after_ms is not None
             span = Span.of(utterance, self.mic.speak(utterance.pcm), barge_in)
             self.recording.playback.answer_over()
             self.recording.spans.append(span)
             self.recording.note(span.begin, "turn", n=i + 1, wav=utterance.name)
-            self.progress(f"turn {i + 1}/{len(utterances)}: {utterance.name}")
+            of = f"/{len(utterances)}" if until is None else ""
+            self.progress(f"turn {i + 1}{of}: {utterance.name}")
             await self.mic.finished()
-            await self._answer(span, last=i + 1 == len(utterances))
+            await self._answer(span, last=until is None and i + 1 == len(utterances))
 
     async def _answer(self, span: Span, last: bool) -> None:
         """Waits until the bot has answered and fallen silent, or it is time to barge in."""
         end = span.end or to_out(self.mic.packets * PACKET)
+        if self.manners.rest_ms is not None:
+            rested = end + self._samples(self.manners.rest_ms)
+            await self._until(lambda: self.position() >= rested)
+            return
         deadline = end + self._samples(self.manners.answer_timeout_s * 1000)
         if not await self._until(lambda: self._heard(end), deadline):
             self.recording.note(self.position(), "no-answer", wav=span.utterance.name)
@@ -144,7 +168,9 @@ class _Session:
             await self._until(lambda: self._heard(end, barge_in) or self._quiet(end))
             return
         longest = self.position() + self._samples(self.manners.longest_answer_s * 1000)
-        await self._until(lambda: self._heard(end) and self._quiet(end), longest)
+        if not await self._until(lambda: self._heard(end) and self._quiet(end), longest):
+            turn = len(self.recording.spans)  # from 1
+            self.recording.note(self.position(), ENDLESS, wav=span.utterance.name, turn=turn)
 
     async def _until(self, condition: Callable[[], bool], deadline: int | None = None) -> bool:
         """Polls on the call's clock; False when sample `deadline` passes first."""
@@ -168,6 +194,7 @@ class _Session:
         playback = self.recording.playback
         underruns = len(playback.underruns)
         at = playback.receive(now, pcm)
+        self.recording.packets.append(Packet(now, at, len(pcm)))
         for underrun in playback.underruns[underruns:]:
             ms = underrun.length * 1000 / OUT_RATE
             self.recording.note(underrun.at, "underrun", length_ms=round(ms, 1))
@@ -195,7 +222,8 @@ class _Session:
                 self.recording.playback.answer_over()
 
     async def _send(self, packet: np.ndarray) -> None:
-        await self.socket.send(encode_audio(packet))
+        if (data := self.dialect.encode(packet)) is not None:
+            await self.socket.send(data)
 
     @staticmethod
     def _samples(ms: float) -> int:
@@ -210,9 +238,12 @@ async def place_call(
     clock: Clock | None = None,
     progress: Callable[[str], None] = lambda line: None,
     hang_up: asyncio.Event | None = None,
+    until: float | None = None,
 ) -> Call:
     """Calls `url` (`ws://…/ws?…`), says each utterance as one turn, and hangs up.
 
+    With `until` (a time of the clock) the utterances are said again and again, and no turn begins
+    later. A path of `/api/chat` is spoken to in Moshi's own protocol.
     A call that breaks off, or is ended by setting `hang_up`, is returned with what was recorded
     until then and the reason.
 
@@ -220,8 +251,9 @@ async def place_call(
         Refused: the call never began: nobody there, turned away, or never ready.
     """
     manners, hang_up = manners or Manners(), hang_up or asyncio.Event()
+    dialect = dialect_of(url)
     async with await _unless(hang_up, dial(url, manners.connect_timeout_s)) as socket:
-        session = _Session(socket, clock or WallClock(), manners, progress)
+        session = Session(socket, clock or WallClock(), manners, progress, dialect)
         try:
             await _unless(hang_up, session.greet())
         except ConnectionClosed as e:
@@ -230,7 +262,7 @@ async def place_call(
             raise Refused(
                 f"the server took the call but did not get ready in {manners.ready_timeout_s:g} s"
             ) from e
-        ended, refused = await _run(session, utterances, hang_up)
+        ended, refused = await run_session(session, utterances, hang_up, until)
         if ended:
             session.recording.note(session.position(), "ended-early", reason=ended)
         return Call(
@@ -240,6 +272,7 @@ async def place_call(
             ended,
             refused,
             session.malformed,
+            dialect.own_ms,
         )
 
 
@@ -254,11 +287,11 @@ async def _unless(hang_up: asyncio.Event, opening: Coroutine[Any, Any, T]) -> T:
     raise Refused("hung up before the call began")
 
 
-async def _run(
-    session: _Session, utterances: list[Utterance], hang_up: asyncio.Event
+async def run_session(
+    session: Session, utterances: list[Utterance], hang_up: asyncio.Event, until: float | None
 ) -> tuple[str | None, bool]:
     """Listens, sends and converses at once; returns why it ended early and if it was refused."""
-    conversation = asyncio.create_task(session.converse(utterances))
+    conversation = asyncio.create_task(session.converse(utterances, until))
     listening = asyncio.create_task(session.listen())
     sending = asyncio.create_task(session.mic.run())
     leaving = asyncio.create_task(hang_up.wait())

@@ -10,7 +10,6 @@ last line is JSON.
 import argparse
 import asyncio
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -23,8 +22,11 @@ import websockets
 
 from benchmarks import wire
 from benchmarks.child import Server
+from benchmarks.load_metrics import cpu_seconds
+from benchmarks.pacing import Microphone, WallClock
 
 PACKET_MS = 80  # a frame of the codec
+PACKET = wire.IN_RATE * PACKET_MS // 1000  # samples
 LEVELS = 100  # packets that can be told apart: 8 s, longer than any may take
 SILENT = 25  # packets at the start: the graph makes up for a slow beginning in silence
 BASE, STEP = 2_000, 200  # of int16: loud enough for every gate, far enough apart
@@ -40,8 +42,7 @@ class Echoes:
     def packet(self, number: int) -> bytes:
         """A packet that says which it is; the first ones are silent."""
         level = BASE + STEP * (number % LEVELS) if number >= SILENT else 0
-        pcm = np.full(wire.IN_RATE * PACKET_MS // 1000, level, dtype=np.int16)
-        return wire.encode_audio(pcm)
+        return wire.encode_audio(np.full(PACKET, level, dtype=np.int16))
 
     def back(self, pcm: np.ndarray, now: float) -> None:
         """One has come back."""
@@ -52,7 +53,7 @@ class Echoes:
 
 async def call(url: str, seconds: float, offset: float) -> Echoes:
     """One caller, paced by absolute deadlines."""
-    echoes = Echoes()
+    echoes, clock = Echoes(), WallClock()
     async with websockets.connect(url, max_size=2**20) as socket:
         await socket.send(wire.client_ready())
 
@@ -62,29 +63,24 @@ async def call(url: str, seconds: float, offset: float) -> Echoes:
             async for data in socket:
                 heard = wire.decode(data)
                 if isinstance(heard, wire.Audio):
-                    echoes.back(heard.pcm, time.perf_counter())
+                    echoes.back(heard.pcm, clock.now())
                 elif isinstance(heard, wire.Message) and heard.type == "bot-ready":
                     ready.set()
 
         listening = asyncio.create_task(listen())
         await asyncio.wait_for(ready.wait(), 30)
-        start = time.perf_counter() + offset
-        for number in range(int(seconds * 1000 / PACKET_MS)):
-            due = start + number * PACKET_MS / 1000
-            await asyncio.sleep(max(0.0, due - time.perf_counter()))
-            packet = echoes.packet(number)
-            if number >= SILENT:
-                echoes.sent[number % LEVELS] = time.perf_counter()
+
+        async def send(_: np.ndarray) -> None:
+            packet = echoes.packet(mic.packets)
+            if mic.packets >= SILENT:
+                echoes.sent[mic.packets % LEVELS] = clock.now()
             await socket.send(packet)
+
+        mic = Microphone(send, clock, clock.now() + offset, PACKET)
+        await mic.run(int(seconds * 1000 / PACKET_MS))
         await asyncio.sleep(0.5)
         listening.cancel()
     return echoes
-
-
-def cpu_seconds(pid: int) -> float:
-    """User and system time a process has used (Linux)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 async def measure(server: Server, calls: int, seconds: float) -> dict[str, float]:

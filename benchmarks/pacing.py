@@ -2,7 +2,8 @@
 
 Counts packets, not seconds, and takes its clock from outside. Packet n holds the samples of
 `[n, n + 1) * 20 ms` after the origin and leaves at `origin + (n + 1) * 20 ms`: a live microphone
-cannot send a sample before it was spoken. A late packet does not delay the ones after it.
+cannot send a sample before it was spoken. A late packet does not delay the ones after it. Other
+lengths than 20 ms are for other instruments.
 """
 
 import asyncio
@@ -16,7 +17,6 @@ from benchmarks.wire import IN_RATE
 
 PACKET_MS = 20
 PACKET = IN_RATE * PACKET_MS // 1000  # samples
-_SILENCE = np.zeros(PACKET, dtype=np.int16)
 
 
 class Clock(Protocol):
@@ -41,13 +41,21 @@ class WallClock:
 class Microphone:
     """Sends an endless line of packets; `speak` puts an utterance on it."""
 
-    def __init__(self, send: Callable[[np.ndarray], Awaitable[None]], clock: Clock, origin: float):
+    def __init__(
+        self,
+        send: Callable[[np.ndarray], Awaitable[None]],
+        clock: Clock,
+        origin: float,
+        packet: int = PACKET,
+    ):
         """
         Args:
-            send: takes one packet, int16 `[PACKET]`.
+            send: takes one packet, int16 `[packet]`.
             clock: where `origin` was read.
             origin: the clock's time of sample 0.
+            packet: its length in samples.
         """
+        self._silence = np.zeros(packet, dtype=np.int16)
         self._send = send
         self._clock = clock
         self._origin = origin
@@ -59,7 +67,7 @@ class Microphone:
 
     def speak(self, pcm: np.ndarray) -> int:
         """Starts an utterance (int16 `[T]`) with the next packet; returns its first sample."""
-        start = self.packets * PACKET
+        start = self.packets * len(self._silence)
         self.said.append((start, pcm))
         self._pending = pcm
         self._spoken = asyncio.Event()
@@ -73,18 +81,19 @@ class Microphone:
     async def run(self, packets: int | None = None) -> None:
         """Sends packets, for ever or `packets` of them; errors of `send` are the caller's."""
         while packets is None or self.packets < packets:
-            deadline = self._origin + (self.packets + 1) * PACKET_MS / 1000
+            deadline = self._origin + (self.packets + 1) * len(self._silence) / IN_RATE
             await self._clock.sleep_until(deadline)
             self.late.append(self._clock.now() - deadline)
-            packet, self._pending = self._pending[:PACKET], self._pending[PACKET:]
-            await self._send(np.concatenate((packet, _SILENCE[len(packet) :])))
+            length = len(self._silence)
+            packet, self._pending = self._pending[:length], self._pending[length:]
+            await self._send(np.concatenate((packet, self._silence[len(packet) :])))
             self.packets += 1
             if not len(self._pending):
                 self._spoken.set()
 
     def track(self) -> np.ndarray:
         """int16 `[T]` at `IN_RATE`: everything sent so far."""
-        track = np.zeros(self.packets * PACKET, dtype=np.int16)
+        track = np.zeros(self.packets * len(self._silence), dtype=np.int16)
         for start, pcm in self.said:
             sent = pcm[: max(0, len(track) - start)]
             track[start : start + len(sent)] = sent

@@ -46,8 +46,15 @@ class LoadRow(BaseModel):
     underruns: int = Field(ge=0)  # gaps in what callers heard
     turns: int | None = Field(default=None, ge=0)
     unanswered: int = Field(default=0, ge=0)
+    underrun_seconds: float | None = Field(default=None, ge=0)  # of all calls together
+    longest_gap_ms: float | None = Field(default=None, ge=0)  # the longest of the underruns
+    missed_deadlines: int | None = Field(default=None, ge=0)  # frames, as the server counts them
+    late_ms_p99: float | None = Field(default=None, ge=0)  # the caller's packets, by its own clock
+    # The callers' machine did not keep its own pace: the step says nothing about the server.
+    caller_overloaded: bool = False
     memory_bytes: int | None = Field(default=None, ge=0)  # of the GPU; of the process on a CPU
-    cpu_percent: float | None = Field(default=None, ge=0)
+    cpu_percent: float | None = Field(default=None, ge=0)  # of one core; 200 is two cores full
+    cpu_seconds: float | None = Field(default=None, ge=0)  # of the server's processes
     gpu_percent: float | None = Field(default=None, ge=0)
     profile: str = ""  # provenance: name and hash
     commit: str = ""
@@ -149,13 +156,15 @@ class Ramp:
 def ramps(rows: Sequence[LoadRow], v2v_ms: float, context: float | None) -> list[Ramp]:
     """The rows, sorted into ramps; the planning context is the largest measured unless given.
 
+    Steps whose caller was overloaded are left out: nobody knows what the server would have done.
+
     Raises:
         PlanError: a context is asked for and no row has one.
     """
     if context is not None and all(r.context is None for r in rows):
         raise PlanError("--context: no row of the ramp has a context; leave the option out")
     groups: dict[tuple, list[LoadRow]] = {}
-    for row in rows:
+    for row in (r for r in rows if not r.caller_overloaded):
         groups.setdefault((row.engine, row.model, row.precision, row.hardware), []).append(row)
     found = []
     for key, group in groups.items():

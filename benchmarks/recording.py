@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.accounting import Packet, first_packet
 from benchmarks.measure import ANSWER_GAP_MS, find_answer, silence_after, stale_samples
+from benchmarks.onsets import speech
 from benchmarks.playback import Playback
 from benchmarks.wire import IN_RATE, OUT_RATE, Message
-from models.audio import Stretch, audible, first_audible, resample, speech_end, write_stereo
+from models.audio import Stretch, first_audible, resample, speech_end, write_stereo
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,9 @@ class Turn:
     silence_ms: float | None  # barge-in: onset to silence at the ear
     stale_ms: float | None  # barge-in: bot heard after the interruption mark, before its new answer
     stages: dict[str, float]  # the server's own latency record, {} if it sent none
+    bot_end_ms: float | None = None  # the last audible bot sample before the next turn
+    arrived_ms: float | None = None  # the answer's first packet reached the caller
+    heard_from_ms: float | None = None  # that packet left the jitter buffer
 
     @property
     def answered(self) -> bool:
@@ -78,6 +83,7 @@ class Recording:
     events: list[dict[str, Any]] = field(default_factory=list)
     cuts: list[int] = field(default_factory=list)  # samples at which the bot was interrupted
     messages: list[tuple[int, Message]] = field(default_factory=list)
+    packets: list[Packet] = field(default_factory=list)  # of the bot, as they arrived
 
     def note(self, at: int, kind: str, **details: Any) -> None:
         """Adds an event at sample `at`; `details` must be JSON."""
@@ -85,7 +91,7 @@ class Recording:
 
     def turns(self) -> list[Turn]:
         """The measured turns, in order."""
-        bot = audible(self.playback.track(), OUT_RATE, merge_ms=ANSWER_GAP_MS)
+        bot = speech(self.playback.track(), OUT_RATE, merge_ms=ANSWER_GAP_MS)
         last = max(self.playback.end, *(s.begin for s in self.spans), 0) + 1
         bounds = [s.begin for s in self.spans[1:]] + [last]
         return [self._turn(s, until, bot) for s, until in zip(self.spans, bounds, strict=True)]
@@ -95,11 +101,15 @@ class Recording:
 
         Returns the path of `call.wav`.
         """
-        out.mkdir(parents=True, exist_ok=True)
-        stereo = out / "call.wav"
+        return self.save_as(out / "call.wav", out / "events.jsonl", user)
+
+    def save_as(self, stereo: Path, events: Path, user: np.ndarray) -> Path:
+        """`save` under names of one's own; their directories are made."""
+        stereo.parent.mkdir(parents=True, exist_ok=True)
+        events.parent.mkdir(parents=True, exist_ok=True)
         write_stereo(stereo, resample(user, IN_RATE, OUT_RATE), self.playback.track(), OUT_RATE)
         lines = [json.dumps(event, ensure_ascii=False) for event in self.events]
-        (out / "events.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        events.write_text("\n".join(lines) + "\n", encoding="utf-8")
         return stereo
 
     def _turn(self, span: Span, until: int, bot: list[Stretch]) -> Turn:
@@ -108,6 +118,7 @@ class Recording:
         end = onset if span.end is None else span.end
         answer = find_answer(bot, (onset, end), until, self.cuts, OUT_RATE)
         v2v = None if answer.start is None or span.end is None else answer.start - span.end
+        packet = None if answer.start is None else first_packet(self.packets, answer.start, end)
         silence = stale = None
         if span.barge_in:
             fresh = until if answer.start is None else answer.start
@@ -125,6 +136,9 @@ class Recording:
             _ms(silence),
             _ms(stale),
             stages(said),
+            _ms(answer.end),
+            None if packet is None else _ms(packet.arrived),
+            None if packet is None else _ms(packet.heard),
         )
 
 

@@ -11,7 +11,6 @@ import argparse
 import asyncio
 import json
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,11 +18,11 @@ import numpy as np
 
 from benchmarks import wire
 from benchmarks.child import Server, ServerFailed
-from benchmarks.info import fetch
 from benchmarks.line import Refused, dial
+from benchmarks.load_metrics import scrape
+from benchmarks.pacing import PACKET, Microphone, WallClock
 from benchmarks.playback import Playback
 
-PACKET = wire.IN_RATE // 50  # 20 ms
 TALK, REST = 100, 75  # packets: two seconds of speech, a second and a half of silence
 MOST_CALLS, LONGEST_S = 64, 3600
 JITTER_MS = 80  # a frame of the codec is what a player keeps in hand here
@@ -40,37 +39,42 @@ class Heard:
 async def call(url: str, seconds: float, seed: int) -> Heard:
     """One caller. Raises Refused."""
     rng = np.random.default_rng(seed)
-    speech = [rng.normal(0, 2000, PACKET).astype(np.int16) for _ in range(TALK)]
-    packets = [wire.encode_audio(pcm) for pcm in [*speech, *[np.zeros(PACKET, np.int16)] * REST]]
+    noise = rng.normal(0, 2000, TALK * PACKET).astype(np.int16)
+    # Callers do not speak in chorus: each begins elsewhere in the burst.
+    burst = np.roll(np.pad(noise, (0, REST * PACKET)), -seed * 20 * PACKET)
     socket = await dial(url, 30)
     playback, received = Playback(wire.OUT_RATE, JITTER_MS), 0
-    start = time.perf_counter()
+    clock = WallClock()
+    start = clock.now()
 
     async def listen() -> None:
         nonlocal received
         async for data in socket:
             heard = wire.decode(data)
             if isinstance(heard, wire.Audio):
-                now = int((time.perf_counter() - start) * wire.OUT_RATE)
+                now = int((clock.now() - start) * wire.OUT_RATE)
                 playback.receive(now, heard.pcm)
                 received += 1
 
-    listening = asyncio.create_task(listen())
+    async def send(packet: np.ndarray) -> None:
+        await socket.send(wire.encode_audio(packet))
+
+    mic = Microphone(send, clock, start)
+
+    async def talk() -> None:
+        while True:
+            mic.speak(burst)
+            await mic.finished()
+
+    tasks = [asyncio.create_task(listen()), asyncio.create_task(talk())]
     try:
         await socket.send(wire.client_ready())
-        for number in range(int(seconds * 50)):
-            await asyncio.sleep(max(0.0, start + number / 50 - time.perf_counter()))
-            await socket.send(packets[(number + seed * 20) % len(packets)])
+        await mic.run(int(seconds * 50))
     finally:
+        tasks[1].cancel()
         await socket.close()
-        await asyncio.wait([listening], timeout=5)
+        await asyncio.wait(tasks, timeout=5)
     return Heard(received, len(playback.underruns))
-
-
-def figure(base: str, name: str) -> float:
-    """The sum of a metric's samples on the server."""
-    lines = fetch(f"{base}/metrics").decode().splitlines()
-    return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(name))
 
 
 async def soak(server: Server, calls: int, seconds: float) -> dict[str, float]:
@@ -78,10 +82,11 @@ async def soak(server: Server, calls: int, seconds: float) -> dict[str, float]:
     url = server.url.replace("http", "ws", 1) + "/ws?engine=s2s"
     lines = [asyncio.create_task(call(url, seconds, seed)) for seed in range(calls)]
     await asyncio.sleep(max(0.0, seconds - 1))
-    p99 = await asyncio.to_thread(figure, server.url, "maata_engine_step_p99_seconds")
+    metrics = f"{server.url}/metrics"
+    p99 = (await asyncio.to_thread(scrape, metrics)).total("maata_engine_step_p99_seconds") or 0.0
     heard = await asyncio.gather(*lines)
     await asyncio.sleep(2)  # the counters of a call come when it has ended
-    missed = await asyncio.to_thread(figure, server.url, "maata_missed_deadlines_total")
+    missed = (await asyncio.to_thread(scrape, metrics)).total("maata_missed_deadlines_total") or 0
     return {
         "calls": calls,
         "seconds": seconds,

@@ -65,8 +65,12 @@ def read_wav(source: str | Path | BinaryIO, rate: int) -> np.ndarray:
 
 
 def write_wav(path: str | Path, pcm: np.ndarray, rate: int) -> None:
-    """Writes 16-bit PCM; `pcm` is `[T]` or `[T, C]`, int16 or float32 in -1..1."""
-    soundfile.write(str(path), to_int16(pcm), rate, subtype="PCM_16", format="WAV")
+    """Writes 16-bit PCM; `pcm` is `[T]` or `[T, C]`, int16 or float32 in -1..1.
+
+    As FLAC where the name ends so, which is the same samples in half the bytes; else as WAV.
+    """
+    kind = "FLAC" if str(path).endswith(".flac") else "WAV"
+    soundfile.write(str(path), to_int16(pcm), rate, subtype="PCM_16", format=kind)
 
 
 def write_stereo(path: str | Path, left: np.ndarray, right: np.ndarray, rate: int) -> None:

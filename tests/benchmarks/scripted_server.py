@@ -6,9 +6,9 @@ caller measured.
 """
 
 import asyncio
+import functools
 import itertools
 import threading
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -22,10 +22,42 @@ from benchmarks.wire import IN_RATE, OUT_RATE, encode_audio, encode_message, fra
 CHUNK = OUT_RATE * 40 // 1000  # samples in a packet, as Pipecat sends them
 
 
+@functools.cache
 def tone(ms: int, rate: int, level: float = 0.3) -> np.ndarray:
-    """int16 [T]; a square wave, so that its first and last samples are as loud as the rest."""
-    n = np.arange(rate * ms // 1000)
-    return (np.where((n // (rate // 400)) % 2 == 0, 1, -1) * level * 32767).astype(np.int16)
+    """int16 [T]: a voice that sings vowels in words of 455 ms, 45 ms apart; speech to a VAD.
+
+    Within a word no sample is quieter than a seventh of the loudest, so the first and the last are
+    heard and the true times are known to the sample. The gaps are too short to part two sounds.
+    """
+    t = np.arange(rate * ms // 1000) / rate  # [T], seconds
+    word = (t / 0.5).astype(int)
+    since = t - 0.5 * word
+    rng = np.random.default_rng(10)
+    pitch, speed, begin = (
+        rng.uniform(*limits, size=word.max(initial=0) + 1)[word]
+        for limits in ((95, 200), (2, 4), (0, 6))
+    )
+    f0 = pitch * (1.15 - 0.5 * since)  # falls, as in speech
+    turns = np.cumsum(f0) / rate
+    mouth = np.sin(2 * np.pi * speed * since + begin)  # opens and closes
+    tongue = np.sin(2 * np.pi * 1.3 * speed * since + 2 * begin)  # goes forth and back
+    formants = ((550 + 220 * mouth, 90, 1.0), (1400 + 600 * tongue, 110, 0.6), (2600, 160, 0.3))
+    wave = np.zeros(len(t))
+    for k in range(1, 25):
+        gain = sum(g / (1 + ((k * f0 - f) / width) ** 2) for f, width, g in formants)
+        wave += gain / np.sqrt(k) * np.sin(2 * np.pi * k * turns)
+    wave *= 0.35 + 0.65 * np.abs(np.cos(np.pi * 4 * since))
+    wave /= np.abs(wave).max(initial=1e-9)
+    wave = np.where(wave < 0, -1, 1) * np.maximum(np.abs(wave), 0.15)
+    wave[(since > 0.455) & (t < len(t) / rate - 0.06)] = 0  # the last word is whole
+    pcm = (wave * level * 32767).astype(np.int16)
+    pcm.flags.writeable = False  # it is shared by all who ask
+    return pcm
+
+
+def now() -> float:
+    """Seconds on the loop's clock: the monotonic one, unless a test brings a loop of its own."""
+    return asyncio.get_running_loop().time()
 
 
 def silence(ms: int, rate: int) -> np.ndarray:
@@ -41,7 +73,7 @@ def samples(data: bytes | str) -> np.ndarray:
 
 @dataclass
 class Served:
-    """One call as the server lived it; times on the monotonic clock."""
+    """One call as the server lived it; times on the loop's clock."""
 
     socket: ServerConnection
     arrivals: list[float] = field(default_factory=list)  # of each packet of the caller
@@ -68,11 +100,11 @@ class Served:
 
     async def answer(self, pcm: np.ndarray, gaps: dict[int, float] | None = None) -> None:
         """Sends in real time, one chunk ahead; `gaps[n]` seconds are lost before chunk n."""
-        due = time.monotonic()
+        due = now()
         self.sent.append(due)
         for n, at in enumerate(range(0, len(pcm), CHUNK)):
             due += (gaps or {}).get(n, 0.0)
-            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            await asyncio.sleep(max(0.0, due - now()))
             await self.socket.send(encode_audio(pcm[at : at + CHUNK], OUT_RATE))
             due += 0.04 if n else 0.0
 
@@ -86,7 +118,7 @@ class Served:
         async for data in self.socket:
             pcm = samples(data)
             start = len(self.arrivals) * len(pcm)
-            self.arrivals.append(time.monotonic())
+            self.arrivals.append(now())
             loud = np.flatnonzero(np.abs(pcm.astype(int)) > 1000)
             quiet = 0 if len(loud) else quiet + 20
             if len(loud) and loud_until is None and onset is not None:
