@@ -84,6 +84,34 @@ def rate_difference(
     return difference, interval(_rates(sums[:, :2]) - _rates(sums[:, 2:]))
 
 
+def resampled_quantiles(
+    values: np.ndarray,
+    groups: Sequence[Hashable],
+    shares: Sequence[float],
+    *,
+    draws: int = DRAWS,
+    seed: int = SEED,
+) -> np.ndarray:
+    """Percentiles of `values` `[n]` in `draws` samples of the groups, float64 `[draws, shares]`.
+
+    The percentile is the smallest value that at least `share` of the sample do not exceed; a value
+    that never happened is `inf`. Two calls with the same groups in the same order use the same
+    samples, so their difference is paired.
+    """
+    order = np.argsort(values, kind="stable")
+    numbers = {group: number for number, group in enumerate(dict.fromkeys(groups))}
+    owner = np.array([numbers[group] for group in groups])[order]  # [n]
+    step = max(1, _CHUNK // len(values))
+    found = []
+    for drawn in _draws(len(numbers), draws, seed):
+        for at in range(0, len(drawn), step):
+            below = np.cumsum(drawn[at : at + step, owner], axis=1)  # [some, n]
+            ranks = np.ceil(below[:, -1:] * np.asarray(shares) - 1e-9)  # [some, shares]
+            places = [np.argmax(below >= ranks[:, [k]], axis=1) for k in range(len(shares))]
+            found.append(np.asarray(values, np.float64)[order][np.stack(places, axis=1)])
+    return np.concatenate(found) if found else np.empty((0, len(shares)))
+
+
 def _rates(sums: np.ndarray) -> np.ndarray:
     """Edits over length, `[draws, 2]` to `[draws]`; NaN where the length is 0."""
     edits, length = sums[:, 0], sums[:, 1]
