@@ -87,6 +87,64 @@ def call(
 
 
 @app.command()
+def bench(
+    engines: Annotated[
+        str | None, typer.Option(help="cascade,s2s (both), or what a server at --url has")
+    ] = None,
+    suite: Annotated[str, typer.Option(help="smoke, standard, full, duplex or load")] = "standard",
+    profile: Annotated[str, typer.Option(help="a shipped profile or a .toml")] = "starter",
+    url: Annotated[str | None, typer.Option(help="measure this server, start none")] = None,
+    out: Annotated[Path | None, typer.Option(help="the run's directory")] = None,
+    resume: Annotated[bool, typer.Option(help="go on with the run in --out")] = False,
+    repeats: Annotated[int | None, typer.Option(help="of every conversation")] = None,
+    settings: Setting = [],  # noqa: B006
+    judge: Annotated[
+        str, typer.Option(help="starter/asr, a Whisper directory, http://host/v1#model, or none")
+    ] = "starter/asr",
+    quality: Annotated[bool, typer.Option(help="rate the sound of the answers")] = True,
+    limit: Annotated[int | None, typer.Option(help="stimuli a task of the suite duplex")] = None,
+    listening_kit: Annotated[
+        bool, typer.Option(help="also write a blind listening test; alone for a finished --out")
+    ] = False,
+) -> None:
+    """Measure both engines side by side and write the report; the last line is JSON."""
+    overrides = _overrides_or_fail(settings)
+    from benchmarks.bench import run_bench
+
+    named = [e.strip() for e in engines.split(",") if e.strip()] if engines else None
+    raise typer.Exit(
+        run_bench(
+            named,
+            suite,
+            profile=profile,
+            url=url,
+            out=out,
+            resume=resume,
+            repeats=repeats,
+            settings=overrides,
+            token=os.environ.get("MAATA_TOKEN"),
+            judge=judge,
+            quality=quality,
+            limit=limit,
+            listening_kit=listening_kit,
+        )
+    )
+
+
+@app.command()
+def report(
+    directory: Annotated[Path, typer.Argument(help="a run of `maata bench`")],
+    baseline: Annotated[Path | None, typer.Option(help="an earlier run; exit 1 if worse")] = None,
+    ratings: Annotated[list[Path], typer.Option(help="CSVs of the listening test")] = [],  # noqa: B006
+    readme: Annotated[Path | None, typer.Option(help="write the table between its markers")] = None,
+) -> None:
+    """Render results.json, report.md and report.html of a run, byte-identically."""
+    from benchmarks.report import run_report
+
+    raise typer.Exit(run_report(directory, baseline=baseline, readme=readme, ratings=ratings))
+
+
+@app.command()
 def score(
     refs: Annotated[Path, typer.Option(help="references: one utterance a line, or JSON Lines")],
     hyps: Annotated[Path, typer.Option(help="hypotheses; may be the same JSON Lines file")],
