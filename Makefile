@@ -25,7 +25,7 @@ run: setup page
 
 test: setup page browser lint
 	cd web && npm test --silent
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 demo: setup page
 	$(BIN)/python -m benchmarks.demo
