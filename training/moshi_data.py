@@ -40,6 +40,7 @@ class Sets:
             source, name, codec, out / "codes", device, processes=preset.encode_processes
         )
         self._ahead: multiprocessing.Process | None = None
+        self._coming = 0  # the set it makes
 
     def _numbers(self, number: int) -> range:
         size = self._preset.set_size
@@ -48,7 +49,7 @@ class Sets:
 
     def dialogues(self, number: int) -> CodedDialogues:
         """Set `number`, encoded if it was not yet."""
-        if self._ahead is not None:
+        if self._ahead is not None and self._coming == number:
             self._ahead.join()
             self._ahead = None
         show = progress_line(f"encoding dialogues, set {number}")
@@ -63,8 +64,10 @@ class Sets:
         """The batches of an epoch; the next set is begun."""
         number = epoch // self._preset.repeats
         dialogues = self.dialogues(number)
-        if self._preset.ahead:
+        if self._preset.ahead and (self._ahead is None or self._coming != number + 1):
+            self.stop()
             self._ahead = self._encoder.ahead(self._numbers(number + 1))
+            self._coming = number + 1
         return EpochBatches(dialogues, dialogues.frames, text, self._preset, epoch)
 
     def stop(self) -> None:
