@@ -4,6 +4,7 @@ That makes a killed run resume with exactly the batches it would have had. An ep
 dialogues, shuffled, gathered into batches of similar length. Knows nothing of the network.
 """
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 
 from models.moshi_text import MoshiText
 from training.moshi_codes import CodedDialogue
+from training.moshi_letters import spelled
 from training.moshi_network import BEYOND, Batch
 from training.moshi_preset import Preset
 from training.moshi_streams import heard, interleave, said, whole
@@ -55,13 +57,16 @@ class EpochBatches:
         rng = np.random.default_rng((*self._seed, number))
         chosen = [self._dialogues[index] for index in self._plan[number]]
         preset = self._preset
-        return collate(
+        batch = collate(
             [row(dialogue, self._text, preset.hearing_delay) for dialogue in chosen],
             [_perhaps(dialogue.voice, preset.no_voice, rng) for dialogue in chosen],
             [_perhaps(dialogue.emotion, preset.no_emotion, rng) for dialogue in chosen],
             rng=rng,
             share=preset.depth_share,
         )
+        hidden = torch.from_numpy(rng.random(batch.codes.shape) < preset.hidden)
+        letters, spans = spelled(chosen)
+        return dataclasses.replace(batch, letters=letters, spans=spans, hidden=hidden)
 
 
 def plan(frames: np.ndarray, per_batch: int, rng: np.random.Generator) -> list[list[int]]:

@@ -23,6 +23,7 @@ import torch
 from models import codec as codecs
 from models.audio import to_float32
 from models.moshi_checkpoint import fingerprint
+from training.codec_memory import keep_freed_memory
 from training.duplex_dialogue import FRAME, DialogueSource, SpokenDialogue, Word
 from training.utterances import Progress
 
@@ -114,6 +115,7 @@ def _encode_quietly(encoder: Encoder, numbers: range) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the trainer, which ends this
     os.nice(5)  # training comes first
     torch.set_num_threads(1)
+    keep_freed_memory()
     one = Encoder(encoder.source, encoder.name, encoder.codec, encoder.folder, encoder.device)
     one.encode(numbers)
 

@@ -2,13 +2,14 @@
 
 The steps are those of `LMModel.forward` (moshi/models/lm.py, 0.2.13), whose pieces are called here
 because it hands out neither its state nor a part of the frames; like the model in a call they see
-codes delayed. The heads read the temporal transformer's state: one names the user's words a moment
-after they are over, the other foretells the user's next first code. Both teach the model to listen
-and are left behind on export. Knows nothing of data or optimizers.
+codes delayed. The heads read the temporal transformer's state: one spells the user's words while
+they are said, one names them a moment after they are over, one foretells the user's next first
+code. They teach the model to listen and are left behind on export. Knows nothing of data or
+optimizers.
 """
 
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +20,9 @@ from moshi.utils.compile import no_compile
 from torch import Tensor, nn
 
 from models.moshi_text import END_OF_PADDING, PADDING
+from training.asr_tokenizer import LETTER_COUNT
+from training.codec_losses import word_loss
+from training.moshi_letters import A_FRAME
 from training.moshi_preset import LossWeights
 
 BEYOND = -1  # `LMModel.zero_token_id`: no input and no target, after a row's end
@@ -33,11 +37,17 @@ class Batch:
     frames: Tensor  # int64 [M]: the steps whose codes are learnt
     voices: tuple[str | None, ...]
     emotions: tuple[str | None, ...]
+    # Of the users' words, as `moshi_letters.spelled` gives them; none are asked for without.
+    letters: Tensor = field(default_factory=lambda: torch.zeros(0, 1, dtype=torch.int64))
+    spans: Tensor = field(default_factory=lambda: torch.zeros(0, 4, dtype=torch.int64))
+    hidden: Tensor | None = None  # bool [B, 1 + 2 K, T]: inputs that the model does not get
 
     def to(self, device: str) -> "Batch":
         """The same on `device`."""
         codes, heard, frames = (p.to(device) for p in (self.codes, self.heard, self.frames))
-        return Batch(codes, heard, frames, self.voices, self.emotions)
+        letters, spans = self.letters.to(device), self.spans.to(device)
+        hidden = None if self.hidden is None else self.hidden.to(device)
+        return Batch(codes, heard, frames, self.voices, self.emotions, letters, spans, hidden)
 
 
 @dataclass(frozen=True)
@@ -50,6 +60,7 @@ class Losses:
     acoustic: Tensor  # of its others
     hearing: Tensor
     user: Tensor
+    letters: Tensor  # nats a letter
 
     def items(self) -> dict[str, float]:
         """Every loss as a number."""
@@ -64,6 +75,7 @@ class Trainee(nn.Module):
         self.lm = lm
         self.hearing_head = nn.Linear(lm.dim, lm.text_card, bias=False)
         self.user_head = nn.Linear(lm.dim, lm.card, bias=False)
+        self.letter_head = nn.Linear(lm.dim, A_FRAME * LETTER_COUNT)
 
     def conditions(self, batch: Batch) -> ConditionTensors | None:
         """The embedded voices and emotions; None for a model without them."""
@@ -99,7 +111,10 @@ class Trainee(nn.Module):
         known = (target != BEYOND) & (target != initial)
         conditions = self.conditions(batch)
         fused = None if conditions is None or lm.fuser is None else lm.fuser.get_sum(conditions)
-        state, text_logits = lm.forward_text(delayed[:, :, :-1], fused)  # [B, T, dim]
+        given = delayed[:, :, :-1]
+        if batch.hidden is not None:
+            given = given.masked_fill(batch.hidden, BEYOND)
+        state, text_logits = lm.forward_text(given, fused)  # [B, T, dim]
         text = _text_loss(text_logits[:, 0], target[:, 0], known[:, 0], weights.text_padding)
         at = batch.frames
         logits = lm.forward_depformer_training(target[:, :, at], state[:, at])  # [B, K, M, card]
@@ -110,7 +125,11 @@ class Trainee(nn.Module):
         heavy, light = weights.first_codebook * counts[0], counts[1:].sum()
         audio = (heavy * first + light * acoustic) / (heavy + light).clamp(min=1)
         total = text + audio
-        hearing = user = torch.zeros_like(text)
+        hearing = user = letters = torch.zeros_like(text)
+        if weights.letters:
+            spread = self.letter_head(state).unflatten(2, (A_FRAME, LETTER_COUNT)).flatten(1, 2)
+            letters = word_loss(spread.float().log_softmax(-1), batch.letters, batch.spans)
+            total = total + weights.letters * letters
         if weights.hearing:
             hearing = _text_loss(
                 self.hearing_head(state), batch.heard, batch.heard != BEYOND, weights.text_padding
@@ -119,7 +138,7 @@ class Trainee(nn.Module):
         if weights.user:
             user = _mean(self.user_head(state), target[:, 1 + own], known[:, 1 + own])
             total = total + weights.user * user
-        return Losses(total, text, first, acoustic, hearing, user)
+        return Losses(total, text, first, acoustic, hearing, user, letters)
 
 
 def _text_loss(logits: Tensor, targets: Tensor, mask: Tensor, padding: float) -> Tensor:

@@ -43,12 +43,13 @@ class Shape:
 
 @dataclass(frozen=True)
 class LossWeights:
-    """The published weights (Kyutai's moshi-finetune), and two of ours for training alone."""
+    """The published weights (Kyutai's moshi-finetune), and three of ours for training alone."""
 
     first_codebook: float = 100.0  # against 1 for each of the others
     text_padding: float = 0.5  # against 1 for a token of text
     hearing: float = 0.5  # naming the user's words, which is dropped on export
     user: float = 0.1  # foretelling the user's next first code, dropped on export
+    letters: float = 1.0  # spelling the user's words while they are said, dropped on export
 
 
 @dataclass(frozen=True)
@@ -70,11 +71,14 @@ class Preset:
     pieces: int = 3_000  # of the text tokenizer
     weights: LossWeights = field(default_factory=LossWeights)
     hearing_delay: int = 2  # frames after the end of a word in which it must be known
+    # Share of the input tokens that are left out: a model that has its whole history learns the
+    # answers of a set by heart before it learns to listen.
+    hidden: float = 0.15
     no_voice: float = 0.2  # share of dialogues that name no voice
     no_emotion: float = 0.2
     seconds: int = 20  # that a dialogue lasts at most
     set_size: int = 1_000  # dialogues of an epoch
-    repeats: int = 4  # epochs in a row that hear one set, while the next is encoded
+    repeats: int = 2  # epochs in a row that hear one set, while the next is encoded
     sets: int = 40  # of them before the first one is heard again
     frames_per_batch: int = 3_200
     accumulate: int = 1  # batches a step
@@ -102,7 +106,8 @@ _HUB = Preset(
     base="hf://kyutai/moshiko-pytorch-bf16",
     lora=Lora(),
     pieces=32_000,
-    weights=LossWeights(hearing=0.2, user=0.0),
+    weights=LossWeights(hearing=0.2, user=0.0, letters=0.0),
+    hidden=0.0,
     seconds=100,  # as published
     set_size=4_000,
     frames_per_batch=1_280,
@@ -116,7 +121,7 @@ _HUB = Preset(
 )
 
 PRESETS = {
-    "starter": Preset(steps=2_200, depth_share=0.3, int8=True),
+    "starter": Preset(steps=1_200, depth_share=0.3, int8=True),
     "gpu": Preset(
         steps=60_000,
         shape=Shape(512, 12, 8, 750, 256, 4, 8),

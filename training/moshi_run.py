@@ -12,6 +12,7 @@ import torch
 from models import codec as codecs
 from models.moshi_checkpoint import fingerprint
 from models.weights import ROOT
+from training.codec_memory import keep_freed_memory
 from training.curve import draw_curve
 from training.llm_run import autocast
 from training.moshi_average import Average
@@ -48,6 +49,8 @@ class Run:
         self.seconds = 0.0  # of training, over all resumes
         self.stopping = False
         out.mkdir(parents=True, exist_ok=True)
+        if device == "cpu":
+            keep_freed_memory()
         self.mimi = codecs.load(codec, device=device)
         weights = fingerprint(codec / codecs.WEIGHTS)
         self.codec = CodecIdentity(weights, self.mimi.num_codebooks, self.mimi.cardinality)

@@ -21,6 +21,7 @@ from tests.training.words import WORDS
 from training.moshi_average import Average
 from training.moshi_batches import collate, row
 from training.moshi_codes import CodedDialogues, Encoder
+from training.moshi_letters import spelled
 from training.moshi_network import BEYOND, Batch, Trainee
 from training.moshi_preset import LossWeights, Shape
 from training.moshi_run import OUTER
@@ -57,7 +58,9 @@ def batch(codec_folder: Path, text: MoshiText, tmp_path_factory: pytest.TempPath
     coded = CodedDialogues(encoder.encode(range(2)))
     rows = [row(dialogue, text, 2) for dialogue in coded]
     rng = np.random.default_rng(0)
-    return collate(rows, ["priya", None], ["calm", None], rng=rng, share=1.0)
+    batch = collate(rows, ["priya", None], ["calm", None], rng=rng, share=1.0)
+    letters, spans = spelled(coded)
+    return dataclasses.replace(batch, letters=letters, spans=spans)
 
 
 @pytest.fixture
@@ -68,7 +71,7 @@ def trainee(text: MoshiText) -> Trainee:
 
 def test_the_loss_is_the_published_one(trainee: Trainee, batch: Batch) -> None:
     """Written out with loops over positions, from the library's own logits and masks."""
-    weights = LossWeights(hearing=0.0, user=0.0)
+    weights = LossWeights(hearing=0.0, user=0.0, letters=0.0)
     losses = trainee.losses(batch, weights)
     with torch.no_grad(), no_compile():
         output = trainee.lm(batch.codes, trainee.conditions(batch))
@@ -97,7 +100,7 @@ def test_the_loss_is_the_published_one(trainee: Trainee, batch: Batch) -> None:
     found = losses.items()
     assert found["text"] == pytest.approx(text, abs=1e-3)
     assert found["total"] == pytest.approx(text + audio, abs=1e-3)
-    assert found["hearing"] == found["user"] == 0.0
+    assert found["hearing"] == found["user"] == found["letters"] == 0.0
 
 
 def test_codes_may_be_learnt_at_some_steps_only(trainee: Trainee, batch: Batch) -> None:
@@ -120,6 +123,8 @@ def test_what_lies_beyond_a_row_changes_nothing(trainee: Trainee, batch: Batch) 
         torch.arange(64),
         batch.voices,
         batch.emotions,
+        batch.letters,
+        batch.spans,
     )
     weights = LossWeights()
     for ours, theirs in zip(
@@ -141,6 +146,27 @@ def test_every_part_learns_and_the_heads_reach_the_model(trainee: Trainee, batch
     assert "lm.text_linear.weight" not in moved
 
 
+def test_letters_are_learnt_from_the_users_codes(trainee: Trainee, batch: Batch) -> None:
+    assert len(batch.spans) > 0
+    trainee.losses(batch, LossWeights()).letters.backward()
+    moved = {n for n, p in trainee.named_parameters() if p.grad is not None and p.grad.any()}
+    assert {"lm.emb.8.weight", "letter_head.weight"} <= moved
+    assert "lm.text_linear.weight" not in moved
+    without = trainee.losses(batch, LossWeights(letters=0.0)).items()
+    assert without["letters"] == 0.0
+
+
+def test_hidden_inputs_are_not_seen(trainee: Trainee, batch: Batch) -> None:
+    nothing = dataclasses.replace(batch, hidden=torch.ones_like(batch.codes, dtype=torch.bool))
+    other = batch.codes.clone()
+    other[:, 9:] = (other[:, 9:] + 1) % trainee.lm.card  # what the user said
+    changed = dataclasses.replace(nothing, codes=other)
+    weights = LossWeights()
+    blind, deaf = (trainee.losses(b, weights).items()["text"] for b in (nothing, changed))
+    assert blind == deaf
+    assert trainee.losses(batch, weights).items()["text"] != blind
+
+
 def test_voices_are_heard_by_the_loss(trainee: Trainee, batch: Batch) -> None:
     other = dataclasses.replace(batch, voices=("ravi", None))
     weights = LossWeights()
@@ -156,7 +182,7 @@ def test_a_call_says_what_training_taught(
     An off-by-one between the streams of training and those of a call could not pass this.
     """
     optimizer = MuonAdamW(trainee, 1e-2, outer=OUTER, weight_decay=0.0)
-    weights = LossWeights(first_codebook=1.0, text_padding=1.0)
+    weights = LossWeights(first_codebook=1.0, text_padding=1.0, letters=0.0)
     found: dict[str, float] = {}
     for step in range(STEPS):
         optimizer.set_rate(1e-2 * min(1.0, (STEPS - step) / (STEPS / 2)))
