@@ -42,6 +42,43 @@ def train_llm(preset: Preset = "starter", out: OutDir = None, resume: Resume = F
         typer.echo(main(preset=preset, out=out or Path("runs/llm"), resume=resume))
 
 
+@train.command("speecht5")
+def train_speecht5(
+    preset: Preset = "starter",
+    data: DataDir = Path("data"),
+    part: Annotated[str, typer.Option(help="acoustic, vocoder, or voice: both put together")] = (
+        "acoustic"
+    ),
+    asr: Annotated[str, typer.Option(help="recogniser that listens to samples")] = "starter/asr",
+    out: OutDir = None,
+    start: Annotated[str | None, typer.Option(help="weights address to start from")] = None,
+    dry_run: Annotated[bool, typer.Option(help="say what the run will take, and end")] = False,
+    resume: Resume = False,
+) -> None:
+    """The cascade's voice: SpeechT5 in the agent's four voices, and its vocoder."""
+    from models.espeak import EspeakMissing
+    from models.speecht5_layout import SpeechT5Invalid
+    from models.weights import WeightsMissing, resolve
+    from training.corpus import DataMissing
+    from training.speecht5 import main
+
+    with user_errors(
+        ValueError, FileNotFoundError, DataMissing, WeightsMissing, EspeakMissing, SpeechT5Invalid
+    ):
+        typer.echo(
+            main(
+                preset=preset,
+                data=data,
+                out=out or Path("runs/speecht5"),
+                part=part,  # pyright: ignore[reportArgumentType]  (checked there)
+                asr=None if part == "voice" else resolve(asr),
+                start=start,
+                dry_run=dry_run,
+                resume=resume,
+            )
+        )
+
+
 @train.command("codec")
 def train_codec(
     preset: Preset = "starter",

@@ -27,7 +27,7 @@ from pipecat.turns.user_stop import (
 )
 from pipecat.turns.user_turn_strategies import UserTurnStrategies
 
-from maata.profile import CascadeSettings, LlmSettings, TurnSettings
+from maata.profile import CascadeSettings, LlmSettings, TtsSettings, TurnSettings
 from pipelines.engines import CascadeModels
 from pipelines.graph import CallHooks, Graph
 from pipelines.latency import LatencyObserver
@@ -38,7 +38,8 @@ from services.clauses import ClauseAggregator
 from services.llama import LlamaService
 from services.memory import Memory
 from services.phrases import NOT_HEARD
-from services.speech import SpeechService
+from services.speech import SpeechService, Synthesizer
+from services.speecht5 import SpeechT5Service, SpeechT5Synthesizer
 from services.turns import SharedSilero, SharedSmartTurn, TurnModels
 from services.whisper import WhisperService
 
@@ -58,13 +59,7 @@ def build_cascade(
     context = LLMContextAggregatorPair(
         LLMContext(), user_params=_user_params(settings.turns, models.turns)
     )
-    speech = SpeechService(
-        models.synthesizer,
-        voice=request.voice,
-        emotion=request.emotion,
-        rate=settings.tts.rate,
-        pitch=settings.tts.pitch,
-    )
+    speech = _voice(models.synthesizer, settings.tts, request)
     gate = AnswerGate(hooks.begin_answer)
     llm = settings.llm
     pipeline = Pipeline(
@@ -111,6 +106,19 @@ def _watch(context: LLMContextAggregatorPair, gate: AnswerGate, hooks: CallHooks
             interrupting = True
             hooks.interrupted()
             await hooks.tell({"type": "interrupted", "id": gate.answer, "spoken": message.content})
+
+
+def _voice(synthesizer: Synthesizer, tts: TtsSettings, request: CallRequest) -> SpeechService:
+    """What speaks in one call; SpeechT5 has a stand-in, and says so when that speaks."""
+    said: dict[str, Any] = {
+        "voice": request.voice,
+        "emotion": request.emotion,
+        "rate": tts.rate,
+        "pitch": tts.pitch,
+    }
+    if isinstance(synthesizer, SpeechT5Synthesizer):
+        return SpeechT5Service(synthesizer, **said)
+    return SpeechService(synthesizer, **said)
 
 
 def _language_model(llm: LlmSettings, models: CascadeModels) -> LlamaService | OpenAILLMService:

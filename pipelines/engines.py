@@ -6,6 +6,7 @@ costs every other call tens of milliseconds, so they live in host processes of t
 held here by their client (`s2s_engine.py`). Knows nothing of calls.
 """
 
+import asyncio
 import importlib.util
 import threading
 from collections.abc import Callable
@@ -15,15 +16,18 @@ from typing import Any
 import numpy as np
 from loguru import logger
 
-from maata.profile import AsrSettings, CascadeSettings, LlmSettings, Profile
+from maata.profile import AsrSettings, CascadeSettings, LlmSettings, Profile, TtsSettings
 from models import weights
 from models.converted import ct2_dir
 from models.espeak import Espeak, EspeakMissing
+from models.host import EngineSpec
+from models.host_client import HostError
 from models.llama import Llama
 from models.whisper import Recognizer
 from pipelines.s2s_engine import S2sEngine, S2sModels, conditions, text_pieces
 from pipelines.s2s_engine import spec as s2s_spec
 from services.speech import Synthesizer
+from services.speecht5 import FACTORY, SpeechT5Synthesizer
 from services.turns import TurnModels
 
 
@@ -134,6 +138,9 @@ class Engines:
         if self.s2s is not None:
             await self.s2s.close()
             self.s2s = None
+        voice = self.cascade.synthesizer if self.cascade else None
+        if isinstance(voice, SpeechT5Synthesizer):
+            await asyncio.to_thread(voice.close)
 
 
 def check_cascade(cascade: CascadeSettings) -> None:
@@ -151,8 +158,26 @@ def check_cascade(cascade: CascadeSettings) -> None:
     else:
         weights.resolve(llm.model)
         check_device(llm.device)
+    check_voice(cascade.tts)
+
+
+def check_voice(tts: TtsSettings) -> None:
+    """Look for what the cascade speaks with.
+
+    Raises:
+        EngineError, WeightsMissing: with the remedy.
+    """
+    if tts.engine == "speecht5":
+        weights.resolve(tts.model)
+        if tts.vocoder:
+            weights.resolve(tts.vocoder)
+        if tts.pitch != 1.0:
+            raise EngineError(
+                "cascade.tts.pitch is for espeak alone: leave it at 1.0 with engine = 'speecht5'"
+            )
+        return
     try:
-        _synthesizer(cascade)
+        Espeak()
     except EspeakMissing as e:
         raise EngineError(str(e)) from e
 
@@ -253,4 +278,20 @@ def _s2s_models(
 
 
 def _synthesizer(cascade: CascadeSettings) -> Synthesizer:
-    return Espeak()
+    tts = cascade.tts
+    if tts.engine == "espeak":
+        return Espeak()
+    try:
+        stand_in = Espeak()
+    except EspeakMissing:  # it is an extra
+        stand_in = None
+    keys = ("vocoder", "device", "threads", "rows", "words")
+    settings = {key: getattr(tts, key) for key in keys} | {"model": str(weights.resolve(tts.model))}
+    if tts.vocoder:
+        settings["vocoder"] = str(weights.resolve(tts.vocoder))
+    voice = SpeechT5Synthesizer(EngineSpec(FACTORY, settings), stand_in=stand_in)
+    try:
+        voice.start()
+    except HostError as e:
+        raise EngineError(f"the voice does not load: {e}") from e
+    return voice

@@ -60,7 +60,14 @@ class TrainedSpeechT5(nn.Module):
         )
 
     def losses(
-        self, batch: Batch, *, guide: float, width: float, stop: float
+        self,
+        batch: Batch,
+        *,
+        guide: float,
+        width: float,
+        stop: float,
+        forget: float = 0.0,
+        noise: float = 0.0,
     ) -> tuple[Losses, Tensor]:
         """The losses, and the attention of all heads [B, H, T, S].
 
@@ -69,9 +76,15 @@ class TrainedSpeechT5(nn.Module):
             guide: weight of the attention's loss.
             width: of its band, frames.
             stop: weight of the stop loss.
+            forget: share of the frames the decoder hears that are made zero.
+            noise: spread of what is added to the frames it hears.
         """
         step_frames = self.acoustic.config.reduction_factor
         heard, _ = shift_spectrograms_right(batch.mel, step_frames)
+        if noise:
+            heard = heard + noise * torch.randn_like(heard)
+        if forget:
+            heard = heard * (torch.rand_like(heard[:, :, :1]) >= forget)
         made = self.acoustic.speecht5(
             input_values=batch.ids,
             attention_mask=batch.known,
@@ -84,7 +97,7 @@ class TrainedSpeechT5(nn.Module):
         before, after, logits = self.acoustic.speech_decoder_postnet(made.last_hidden_state)
         place = torch.arange(batch.mel.shape[1], device=batch.mel.device)[None]  # [1, F]
         real = place < batch.frames[:, None]
-        apart = [_apart(spectrum, batch.mel, real) for spectrum in (before, after)]
+        ahead, behind = (_apart(spectrum, batch.mel, real) for spectrum in (before, after))
         over = (place >= batch.frames[:, None] - STOPPED).float()
         stopping = F.binary_cross_entropy_with_logits(
             logits.float(), over, weight=real * (1.0 + (_STOP_WEIGHT - 1.0) * over), reduction="sum"
@@ -97,8 +110,8 @@ class TrainedSpeechT5(nn.Module):
         with torch.no_grad():
             share = (attention.float().mean(1) * welcome).sum(-1)
             aligned = (share * spoken).sum() / spoken.sum()
-        total = apart[0] + apart[1] + stop * stopping + guide * led
-        return Losses(total, *apart, stopping, led, aligned), attention
+        total = ahead + behind + stop * stopping + guide * led
+        return Losses(total, ahead, behind, stopping, led, aligned), attention
 
 
 def _apart(made: Tensor, wanted: Tensor, real: Tensor) -> Tensor:

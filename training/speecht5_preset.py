@@ -88,6 +88,10 @@ class Acoustic:
     guided: int = 3_000
     width: float = 6.0  # frames of the attention's band, 96 ms
     stop: float = 0.2  # weight of the stop loss
+    # Speaking, the decoder hears its own frames and not the true ones; a model that may copy those
+    # does not listen to the text (1,100 steps: CER 0.40 on true frames, 0.93 on its own).
+    forget: float = 0.4  # share of the frames it hears in training that are zero
+    noise: float = 0.2  # spread of what is added to the others, log10 of magnitudes
     ema: float = 0.998  # of the averaged weights that are exported
     frozen_encoder: bool = False  # from the hub: train the decoder alone
 
@@ -129,6 +133,31 @@ class Preset:
     seed: int = 1
 
 
+_HUB = Preset(
+    acoustic=Acoustic(
+        steps=60_000,
+        rows=64,
+        frames=24_000,
+        learning_rate=1e-4,
+        warmup=2_000,
+        short_first=10_000,
+        guided=20_000,
+        ema=0.9995,
+    ),
+    vocoder=Vocoder(
+        steps=100_000, rows=32, crop=64, learning_rate=2e-4, warmup=1_000, adversary=1.0
+    ),
+    start="hf://microsoft/speecht5_tts",
+    start_vocoder="hf://microsoft/speecht5_hifigan",
+    words=12,
+    answers=30_000,
+    sentences=60_000,
+    eval_every=5_000,
+    eval_clauses=100,
+    loader_processes=8,
+    render_processes=12,
+)
+
 PRESETS = {
     "tiny": Preset(
         acoustic=Acoustic(
@@ -148,28 +177,8 @@ PRESETS = {
         eval_clauses=2,
     ),
     "starter": Preset(),
-    "hub": Preset(
-        acoustic=Acoustic(
-            steps=60_000,
-            rows=64,
-            frames=24_000,
-            learning_rate=1e-4,
-            warmup=2_000,
-            short_first=10_000,
-            guided=20_000,
-            ema=0.9995,
-        ),
-        vocoder=Vocoder(
-            steps=100_000, rows=32, crop=64, learning_rate=2e-4, warmup=1_000, adversary=1.0
-        ),
-        start="hf://microsoft/speecht5_tts",
-        start_vocoder="hf://microsoft/speecht5_hifigan",
-        words=12,
-        answers=30_000,
-        sentences=60_000,
-        eval_every=5_000,
-        eval_clauses=100,
-        loader_processes=8,
-        render_processes=12,
+    "hub": _HUB,
+    "hub-decoder": dataclasses.replace(  # the encoder's layers stay as they were in English
+        _HUB, acoustic=dataclasses.replace(_HUB.acoustic, frozen_encoder=True)
     ),
 }

@@ -22,7 +22,7 @@ from training.speecht5_data import SpeechT5Data
 from training.speecht5_network import Losses, TrainedSpeechT5
 from training.speecht5_preset import Preset
 
-CURVES = ("cer", "misaligned", "faults")
+CURVES = ("cer", "faults")
 CLIP = 1.0
 
 
@@ -166,7 +166,12 @@ class Run:
             group["lr"] = rate
         with torch.autocast(self.device.split(":")[0], torch.bfloat16, enabled=half(self.device)):
             losses, _ = network.losses(
-                batch, guide=self._guide(), width=chosen.width, stop=chosen.stop
+                batch,
+                guide=self._guide(),
+                width=chosen.width,
+                stop=chosen.stop,
+                forget=chosen.forget,
+                noise=chosen.noise,
             )
         self.optimizer.zero_grad(set_to_none=True)
         losses.total.backward()

@@ -18,12 +18,13 @@ import numpy as np
 
 from models.audio import resample
 from models.espeak import synthesize, synthesize_with_words, voice_settings
-from models.speecht5 import split
+from models.espeak_library import open_library
+from models.speecht5_clauses import split
 from models.speecht5_mel import BANDS, HOP, SAMPLE_RATE, log_mel
 from models.voices import EMOTIONS, VOICES
 from training.utterances import ESPEAK_RATE, Progress
 
-FORMAT = "2"  # raise it when the same job would be spoken otherwise
+FORMAT = "3"  # raise it when the same job would be spoken otherwise
 FLOOR = 1e-4  # of mel magnitudes: 75 dB under the loudest vowels; espeak's pauses are all zero
 LEAD = 2 * HOP  # samples of silence before the first word
 TAIL = 6 * HOP  # and behind the last: what the model learns to stop in
@@ -74,14 +75,18 @@ def jobs(texts: Sequence[str], seed: str, emotional: float = 0.6) -> list[Job]:
 
 def speak(job: Job) -> Spoken | None:
     """A job's sound; None where espeak has nothing to say, or more than 8 s."""
+    if not any(char.isalpha() for char in job.text):
+        return None
     settings, emphasis_db = voice_settings(job.voice, job.emotion)
+    gain = _gain(job.voice) * 10.0 ** (emphasis_db / 20.0)
+    open_library().renew()  # the sound is the job's alone, not that of what was said before
     raw, said = synthesize_with_words(job.text, settings)
     sound = resample(raw.astype(np.float32) / 32768.0, ESPEAK_RATE, SAMPLE_RATE)
     loud = np.nonzero(np.abs(sound) > 2e-3)[0]
     if len(loud) == 0 or not said or loud[-1] - loud[0] > LONGEST:
         return None
     first, end = int(loud[0]), int(loud[-1]) + 1
-    sound = sound[first:end] * _gain(job.voice) * 10.0 ** (emphasis_db / 20.0)
+    sound = sound[first:end] * gain
     sound *= min(1.0, _PEAK / float(np.abs(sound).max()))
     pcm = np.round(np.pad(sound, (LEAD, TAIL)) * 32767.0).astype(np.int16)
     mel = log_mel(pcm.astype(np.float32) / 32768.0, FLOOR).astype(np.float16)
@@ -106,6 +111,7 @@ def _places(
 
 @lru_cache(maxsize=len(VOICES))
 def _gain(voice: str) -> float:
+    open_library().renew()
     pcm = synthesize(_LEVEL_TEXT, voice_settings(voice)[0]).astype(np.float32) / 32768.0
     power = np.square(pcm[: len(pcm) // 256 * 256].reshape(-1, 256)).mean(axis=1)
     return float(_TARGET_RMS / np.sqrt(power[power > power.max() * 0.02].mean()))

@@ -58,7 +58,7 @@ def extend(source: Path, path: Path, rows: int) -> Characters:
         path: where to write.
         rows: of the model's embeddings; those without a piece are the hub's added tokens.
     """
-    proto = schema.ModelProto()
+    proto = schema.ModelProto()  # pyright: ignore[reportAttributeAccessIssue]
     proto.ParseFromString(source.read_bytes())
     extras = iter(HUB_EXTRAS)
     while len(proto.pieces) < rows:

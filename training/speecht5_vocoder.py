@@ -11,17 +11,17 @@ import os
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 from transformers import SpeechT5HifiGan
 
 from models.audio import write_wav
 from models.speecht5_layout import load_vocoder, write_half
-from models.speecht5_mel import HOP, SAMPLE_RATE
+from models.speecht5_mel import SAMPLE_RATE
 from models.weights import resolve
 from models.whisper import Recognizer
 from training import codec_preset
@@ -29,48 +29,14 @@ from training.codec_adversary import Adversary
 from training.codec_losses import SpectralDistance
 from training.codec_memory import keep_freed_memory
 from training.curve import draw_curve
-from training.speecht5_batches import QUIET
+from training.speecht5_crops import Crops, balance
 from training.speecht5_data import SpeechT5Data
 from training.speecht5_eval import letter_error_rate, voiced
 from training.speecht5_preset import Preset
 from training.speecht5_run import falling, follow, half
-from training.speecht5_speech import Recordings
 
 CURVES = ("cer", "log_mel")
-CLIP = 10.0
-
-
-class Crops(Dataset):
-    """Crops `first`..`first + count - 1` of a run: spectrogram [B, C, BANDS], sound [B, C * HOP].
-
-    Batch number n is a function of the seed and n alone.
-    """
-
-    def __init__(self, recordings: Recordings, preset: Preset, first: int, count: int) -> None:
-        self._recordings, self._preset = recordings, preset
-        self._first, self._count = first, count
-
-    def __len__(self) -> int:
-        return self._count
-
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        if index >= self._count:
-            raise IndexError(index)
-        rng = np.random.default_rng((self._preset.seed, 1, self._first + index))
-        rows = [self._row(rng) for _ in range(self._preset.vocoder.rows)]
-        mels, sounds = zip(*rows, strict=True)
-        return torch.from_numpy(np.stack(mels)), torch.from_numpy(np.stack(sounds))
-
-    def _row(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """A crop of whole frames; frame n stands for the samples from n * HOP on."""
-        number = int(rng.integers(len(self._recordings)))
-        mel, pcm = self._recordings.mel(number), self._recordings.pcm(number)
-        crop = self._preset.vocoder.crop
-        start = int(rng.integers(max(1, len(mel) - crop + 1)))
-        mel, pcm = mel[start : start + crop], pcm[start * HOP : (start + crop) * HOP]
-        missing = crop - len(mel)
-        mel = np.pad(mel, ((0, missing), (0, 0)), constant_values=QUIET)
-        return mel, np.pad(pcm, (0, crop * HOP - len(pcm)))
+CLIP = 30.0
 
 
 class VocoderRun:
@@ -91,7 +57,7 @@ class VocoderRun:
         self._recordings = self.data.recordings()
         self._tests = self.data.tests()
         torch.manual_seed(preset.seed)
-        self.network = self._start().to(device)
+        self.network = cast(SpeechT5HifiGan, torch.nn.Module.to(self._start(), device))
         self.average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(),
@@ -152,7 +118,8 @@ class VocoderRun:
 
     def averaged(self) -> SpeechT5HifiGan:
         """The generator with the averaged weights, in evaluation mode."""
-        network = SpeechT5HifiGan(self.network.config).to(self.device)
+        network = SpeechT5HifiGan(self.network.config)
+        torch.nn.Module.to(network, self.device)
         network.load_state_dict(self.average)
         return network.eval().requires_grad_(False)
 
@@ -265,26 +232,3 @@ class VocoderRun:
         draw_curve(self.out / "metrics.jsonl", self.out / "learning_curve.svg", CURVES)
         self.say("  ".join(f"{name} {score:.4g}" for name, score in scores.items()))
         return scores
-
-
-@torch.no_grad()
-def balance(network: SpeechT5HifiGan) -> None:
-    """Start values that keep the signal's size through the layers.
-
-    Transformers' own, a spread of 0.01, are those of a checkpoint about to be loaded: from them
-    the sound is silence, and silence has no gradient worth following.
-    """
-    for module in network.modules():
-        if isinstance(module, torch.nn.Conv1d):
-            fan_in = module.weight[0].numel()
-        elif isinstance(module, torch.nn.ConvTranspose1d):
-            fan_in = 2 * module.weight.shape[0]  # kernels are two strides long
-        else:
-            continue
-        module.weight.normal_(0.0, (1.6 / fan_in) ** 0.5)
-        if module.bias is not None:
-            module.bias.zero_()
-    for block in network.resblocks:
-        for conv in block.convs2:
-            conv.weight.mul_(0.3)  # each adds to what it was given
-    network.conv_post.weight.mul_(0.1)  # speech has an RMS of 0.1
