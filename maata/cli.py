@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from maata.errors import user_errors
-from maata.profile import ProfileError, load_profile
+from maata.profile import Engine, ProfileError, load_profile
 from maata.recipes import data, train
 
 app = typer.Typer(
@@ -43,6 +43,10 @@ def serve(
     port: Annotated[int | None, typer.Option(help="port to listen on; 0 picks a free one")] = None,
     settings: Setting = [],  # noqa: B006  (typer reads the default, nobody writes it)
     log_level: Annotated[str, typer.Option(envvar="MAATA_LOG_LEVEL")] = "INFO",
+    log_json: Annotated[
+        bool,
+        typer.Option("--log-json", envvar="MAATA_LOG_JSON", help="the log as JSON lines"),
+    ] = False,
 ) -> None:
     """Serve the page at / and calls at /ws."""
     overrides = _overrides_or_fail(settings)
@@ -53,12 +57,13 @@ def serve(
         loaded = load_profile(profile, overrides)
     from maata.log import set_up_log
 
-    set_up_log(log_level.upper())
+    set_up_log(log_level.upper(), as_json=log_json)
     from models.weights import WeightsMissing
     from pipelines.run import EngineError, PortInUse
     from pipelines.run import serve as run_server
+    from pipelines.tracing import TracingUnavailable
 
-    with user_errors(EngineError, PortInUse, WeightsMissing):
+    with user_errors(EngineError, PortInUse, TracingUnavailable, WeightsMissing):
         run_server(loaded)
 
 
@@ -189,6 +194,42 @@ def plan(
     )
 
 
+@app.command()
+def doctor(
+    profile: Annotated[str, typer.Option(help="a shipped profile or a .toml")] = "starter",
+    as_json: Annotated[bool, typer.Option("--json", help="JSON as the last line")] = False,
+    settings: Setting = [],  # noqa: B006
+) -> None:
+    """What this machine can run, and what is missing."""
+    overrides = _overrides_or_fail(settings)
+    with user_errors():
+        loaded = load_profile(profile, overrides)
+    from maata.doctor import run_doctor
+
+    raise typer.Exit(run_doctor(loaded, as_json=as_json))
+
+
+weights = typer.Typer(no_args_is_help=True, help="Weights of a profile.")
+
+
+@weights.command("fetch")
+def weights_fetch(
+    profile: Annotated[str, typer.Option(help="a shipped profile or a .toml")] = "starter",
+    engine: Annotated[Engine | None, typer.Option(help="only this engine's")] = None,
+    dry_run: Annotated[bool, typer.Option(help="say what would come")] = False,
+    check: Annotated[bool, typer.Option(help="read again what is here")] = False,
+    settings: Setting = [],  # noqa: B006
+) -> None:
+    """Fetch a profile's weights from the hub: resumes, verifies, then works offline."""
+    overrides = _overrides_or_fail(settings)
+    with user_errors():
+        loaded = load_profile(profile, overrides)
+    from maata.fetch import run_fetch
+
+    raise typer.Exit(run_fetch(loaded, engine=engine, dry_run=dry_run, check=check))
+
+
+app.add_typer(weights, name="weights")
 app.add_typer(train, name="train")
 app.add_typer(data, name="data")
 

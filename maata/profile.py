@@ -17,7 +17,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 PROFILES = Path(__file__).parent / "profiles"
 ENV_PREFIX = "MAATA_"
 # Variables with the prefix that are not settings of a profile.
-ENV_RESERVED = {"MAATA_WEIGHTS", "MAATA_CACHE", "MAATA_DATA", "MAATA_TOKEN", "MAATA_LOG_LEVEL"}
+ENV_RESERVED = {
+    "MAATA_WEIGHTS",
+    "MAATA_CACHE",
+    "MAATA_DATA",
+    "MAATA_TOKEN",
+    "MAATA_LOG_LEVEL",
+    "MAATA_LOG_JSON",
+}
 
 Engine = Literal["cascade", "s2s"]
 
@@ -59,7 +66,13 @@ class LlmSettings(_Section):
 class TtsSettings(_Section):
     """The voice of the cascade."""
 
-    engine: Literal["espeak"] = "espeak"
+    engine: Literal["espeak", "speecht5"] = "espeak"
+    model: str = "starter/tts"  # of speecht5: a directory as on the hub
+    vocoder: str = ""  # of speecht5: another directory; empty: the one beside the model
+    device: Literal["cpu", "cuda"] = "cpu"  # of speecht5
+    threads: int = Field(default=1, ge=1, le=64)  # of its host process, on a CPU
+    rows: int = Field(default=8, ge=1, le=256)  # clauses decoded together
+    words: int = Field(default=6, ge=1, le=20)  # of a clause, as it was trained
     rate: float = Field(default=1.0, ge=0.5, le=2.0)
     pitch: float = Field(default=1.0, ge=0.5, le=2.0)
 
@@ -136,6 +149,7 @@ class ServerSettings(_Section):
     token_env: str = "MAATA_TOKEN"  # when that variable is set, /ws asks for its value
     metrics_port: int = Field(default=0, ge=0, le=65535)  # 0: /metrics on the main port
     metrics_host: str = "127.0.0.1"
+    traces: str = ""  # of an OTLP/HTTP collector, as http://127.0.0.1:4318; empty: no traces
 
 
 class Profile(_Section):

@@ -74,6 +74,7 @@ def _convert(path: Path, target: Path, quantization: str) -> None:
         converter = TransformersConverter(str(path), copy_files=copies)
         converter.convert(str(scratch / "model"), quantization=quantization)
         _keep_original_config(path, scratch / "model")
+        _write_fast_tokenizer(path, scratch / "model" / "tokenizer.json")
         try:
             (scratch / "model").rename(target)
         except OSError:
@@ -81,6 +82,14 @@ def _convert(path: Path, target: Path, quantization: str) -> None:
                 raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _write_fast_tokenizer(path: Path, target: Path) -> None:
+    """Older checkpoints hold vocab.json and merges.txt alone; serving reads tokenizer.json."""
+    if not target.exists() and (path / "vocab.json").exists():
+        from transformers import AutoTokenizer
+
+        AutoTokenizer.from_pretrained(str(path)).backend_tokenizer.save(str(target))
 
 
 def _keep_original_config(path: Path, model: Path) -> None:

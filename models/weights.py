@@ -1,7 +1,8 @@
 """Where weights live: `starter/asr`, a path or `hf://owner/name@revision` to a directory.
 
 Knows nothing about what is inside the directory. `hf://` addresses are looked up in the local hub
-cache first, so that a machine that fetched them once works offline afterwards.
+cache first, so that a machine that fetched them once works offline afterwards; `fetch.py` fetches
+them with progress, and goes on where it was interrupted.
 """
 
 import os
@@ -10,6 +11,22 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 HUB_ADDRESS = re.compile(r"hf://(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?$")
+# Files of hub repositories that nothing here reads: the same weights for other frameworks, and what
+# their training left behind. Half of what some repositories hold.
+IGNORED = [
+    "original/*",  # Meta's own format beside the Llamas
+    "*.msgpack",
+    "*.h5",
+    "*.ot",
+    "*.pth",
+    "*.gguf",
+    "*.onnx",
+    "onnx/*",
+    "openvino/*",
+    "runs/*",
+    "training_args.bin",
+    "optimizer.pt",
+]
 
 
 class WeightsMissing(Exception):
@@ -46,23 +63,56 @@ def resolve(address: str) -> Path:
     return path
 
 
-def _hub_directory(address: str) -> Path:
+def local(address: str) -> Path:
+    """As `resolve`, but never fetches anything.
+
+    Raises:
+        WeightsMissing: nothing whole is there; the sentence names the address and the remedy.
+    """
+    if not address.startswith("hf://"):
+        return resolve(address)
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    repo, revision = parse_hub(address)
+    try:
+        return Path(
+            snapshot_download(
+                repo, revision=revision, local_files_only=True, ignore_patterns=IGNORED
+            )
+        )
+    except LocalEntryNotFoundError as e:
+        raise WeightsMissing(
+            f"{address} is not, or not whole, in the local hub cache: run `maata weights fetch`"
+        ) from e
+
+
+def parse_hub(address: str) -> tuple[str, str | None]:
+    """The repository and the revision of an `hf://` address; None for the newest revision.
+
+    Raises:
+        WeightsMissing: it is no such address.
+    """
     match = HUB_ADDRESS.match(address)
     if match is None:
         raise WeightsMissing(f"{address!r} is no hub address: write hf://owner/name@revision")
+    return match["repo"], match["revision"]
+
+
+def _hub_directory(address: str) -> Path:
+    repo, revision = parse_hub(address)
+    try:
+        return local(address)
+    except WeightsMissing:
+        pass
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
-    repo, revision = match["repo"], match["revision"]
     try:
-        return Path(snapshot_download(repo, revision=revision, local_files_only=True))
-    except LocalEntryNotFoundError:
-        pass
-    try:
-        return Path(snapshot_download(repo, revision=revision))
+        return Path(snapshot_download(repo, revision=revision, ignore_patterns=IGNORED))
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as e:
         raise WeightsMissing(
             f"{address} is not in the local hub cache and could not be fetched "
-            f"({type(e).__name__}): connect once, accept the model's terms and set HF_TOKEN if it "
-            "is gated, or use the starter profile"
+            f"({type(e).__name__}): connect once and run `maata weights fetch`, which says what is "
+            "missing, or use the starter profile"
         ) from e

@@ -7,6 +7,7 @@ from typing import Any
 
 from maata import __version__
 from maata.profile import Profile
+from models.base_language import notice
 from models.voices import EMOTIONS, VOICES
 from models.weights import is_starter
 from pipelines.call import AUDIO_IN_RATE, AUDIO_OUT_RATE
@@ -47,7 +48,11 @@ def _cascade(profile: Profile) -> dict[str, Any]:
         "available": "cascade" in profile.engines,
         "reason": "this server runs without the cascade",
         "starter": is_starter(cascade.asr.model) or is_starter(cascade.llm.model),
-        "models": {"asr": cascade.asr.model, "llm": cascade.llm.model, "tts": "espeak-ng"},
+        "models": {
+            "asr": cascade.asr.model,
+            "llm": cascade.llm.model,
+            "tts": cascade.tts.model if cascade.tts.engine == "speecht5" else "espeak-ng",
+        },
     }
 
 
@@ -60,6 +65,7 @@ def _s2s(profile: Profile) -> dict[str, Any]:
         "starter": is_starter(s2s.model),
         "models": {"s2s": s2s.model, "codec": s2s.codec or s2s.model},
         "adapters": [name for name in s2s.adapters if name != s2s.fuse],
+        "notice": notice(s2s.model, s2s.adapters),  # "" or what a caller should know of it
     }
 
 
