@@ -25,6 +25,7 @@ from pipelines.graph import Build, CallHooks, Graph
 from pipelines.latency import TurnLatency
 from pipelines.metrics import Metrics
 from pipelines.request import BAD_REQUEST, LIMIT_REACHED, MODEL_FAILED, CallRequest
+from pipelines.tracing import record_stages
 from pipelines.wire import CallerSerializer, error_message
 
 AUDIO_IN_RATE = 16000
@@ -103,6 +104,8 @@ class Call:
             rtvi_observer_params=RTVIObserverParams(metrics_enabled=True),
             idle_timeout_secs=self._profile.limits.idle_minutes * 60,
             cancel_on_idle_timeout=False,  # the caller is told why first
+            enable_tracing=bool(self._profile.server.traces),
+            additional_span_attributes={"maata.engine": self._request.engine},
         )
 
     async def run(self) -> str:
@@ -202,6 +205,7 @@ class Call:
 
     async def _on_latency(self, latency: TurnLatency) -> None:
         self._metrics.observe_turn(self._request.engine, latency)
+        record_stages(self._worker, latency)
         record = {"event": "turn", "engine": self._request.engine, **latency.message()}
         logger.bind(json=True).info(json.dumps(record))
         await self._tell({"type": "latency", **latency.message()})

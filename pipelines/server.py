@@ -16,6 +16,7 @@ from loguru import logger
 from maata import __version__
 from maata.profile import Profile
 from pipelines.call_server import CallServer
+from pipelines.drain import Drain, DrainMiddleware
 from pipelines.engines import Engines
 from pipelines.info import describe, page_directory
 
@@ -40,6 +41,8 @@ def create_app(profile: Profile, engines: Engines | None = None) -> FastAPI:
 
     app = FastAPI(title="maata", version=__version__, lifespan=lifespan)
     app.state.server = server
+    app.state.drain = Drain(server, profile.limits.drain_seconds)
+    app.add_middleware(DrainMiddleware, drain=app.state.drain)
     app.add_api_websocket_route("/ws", server.answer)
     if "s2s" in profile.engines:
         app.add_api_websocket_route("/api/chat", server.chat)
@@ -51,7 +54,9 @@ def create_app(profile: Profile, engines: Engines | None = None) -> FastAPI:
     @app.get("/ready")
     async def ready() -> JSONResponse:
         is_ready = server.engines.ready and not server.draining
-        body = {"ready": is_ready, "loading": server.engines.progress}
+        body: dict[str, Any] = {"ready": is_ready, "loading": server.engines.progress}
+        if server.draining:
+            body["draining"] = True
         if server.engines.error:
             body["error"] = server.engines.error
         if server.engines.s2s is not None:

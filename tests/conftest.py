@@ -17,6 +17,8 @@ from pipelines.engines import Engines
 
 REAL_TIME = (
     "tests/benchmarks/",
+    "tests/deploy/test_drain.py",
+    "tests/deploy/test_tracing.py",
     "tests/pipelines/",
     "tests/services/",
     "tests/web/",
