@@ -121,7 +121,7 @@ _HUB = Preset(
 )
 
 PRESETS = {
-    "starter": Preset(steps=1_200, depth_share=0.3, int8=True),
+    "starter": Preset(steps=1_000, depth_share=0.3, int8=True),
     "gpu": Preset(
         steps=60_000,
         shape=Shape(512, 12, 8, 750, 256, 4, 8),
