@@ -14,7 +14,7 @@ FROM node:${NODE}-bookworm-slim AS page
 WORKDIR /src/web
 COPY web/package.json web/package-lock.json web/.npmrc ./
 # Not `npm ci`: see the Makefile.
-RUN --mount=type=cache,target=/root/.npm npm install --silent
+RUN --mount=type=cache,target=/opt/cache/npm npm install --silent --cache /opt/cache/npm
 COPY web/ ./
 RUN npm run build --silent
 
@@ -25,14 +25,15 @@ ARG UV_VERSION=0.13.8
 ARG TORCH_BACKEND=cpu
 # CTranslate2 loads CUDA 12's cuBLAS, whatever torch brings.
 ARG CUBLAS_12=12.9.3.13
-ENV UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1 VIRTUAL_ENV=/opt/venv
-RUN --mount=type=cache,target=/root/.cache/pip \
+ENV UV_CACHE_DIR=/opt/cache/uv PIP_CACHE_DIR=/opt/cache/pip \
+    UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1 VIRTUAL_ENV=/opt/venv
+RUN --mount=type=cache,target=/opt/cache/pip \
     python -m venv /opt/uv && /opt/uv/bin/pip install --quiet "uv==${UV_VERSION}" && \
     /opt/uv/bin/uv venv --quiet /opt/venv
 WORKDIR /src
 COPY pyproject.toml requirements.lock ./
 # The lock holds the packages of all extras; as constraints it pins those that this image has.
-RUN --mount=type=cache,target=/root/.cache/uv \
+RUN --mount=type=cache,target=/opt/cache/uv \
     /opt/uv/bin/uv pip install --quiet ${TORCH_BACKEND:+--torch-backend=${TORCH_BACKEND}} \
     --constraint requirements.lock --requirement pyproject.toml \
     --extra espeak --extra s2s --extra otel && \
@@ -52,7 +53,7 @@ COPY pipelines/ pipelines/
 COPY maata/ maata/
 COPY --from=page /src/pipelines/page pipelines/page/
 # Beside the packages, not among them: a change of ours is a small layer of its own.
-RUN --mount=type=cache,target=/root/.cache/uv \
+RUN --mount=type=cache,target=/opt/cache/uv \
     /opt/uv/bin/uv pip install --quiet --no-deps --target /opt/maata .
 
 

@@ -6,11 +6,12 @@ row holds the labelled user, everything the bot was heard to say, and what follo
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from benchmarks.rows import STATUSES, RowError
+from benchmarks.rows import append as append
 
 DUPLEX = "duplex.jsonl"
 # The tasks, in the order of the suite; the first four are Full-Duplex-Bench's.
@@ -78,13 +79,6 @@ class DuplexRow:
     def line(self) -> str:
         """One line of JSON, keys in the order above."""
         return json.dumps(asdict(self), ensure_ascii=False)
-
-
-def append(path: Path, rows: Iterable[DuplexRow]) -> None:
-    """Adds rows at the end, whole lines at once: an interrupted run has no torn line."""
-    text = "".join(row.line() + "\n" for row in rows)
-    with path.open("a", encoding="utf-8") as file:
-        file.write(text)
 
 
 def read(path: Path) -> list[DuplexRow]:

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 SCHEMA = 1
 TURNS, RUN = "turns.jsonl", "run.json"
@@ -83,7 +83,15 @@ class TurnRow:
         return json.dumps(asdict(self), ensure_ascii=False)
 
 
-def append(path: Path, rows: Iterable[TurnRow]) -> None:
+class Row(Protocol):
+    """A row of any suite."""
+
+    def line(self) -> str:
+        """One line of JSON."""
+        ...
+
+
+def append(path: Path, rows: Iterable[Row]) -> None:
     """Adds rows at the end, whole lines at once: an interrupted run has no torn line."""
     text = "".join(row.line() + "\n" for row in rows)
     with path.open("a", encoding="utf-8") as file:

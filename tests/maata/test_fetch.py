@@ -188,8 +188,8 @@ def test_no_network_has_its_remedy(tmp_path: Path):
 
 
 def test_an_unknown_failure_of_the_system_names_the_file():
-    denied = PermissionError(errno.EACCES, "Permission denied", "/root/hub")
-    assert "Permission denied (/root/hub)" in str(explain(denied, ADDRESS))
+    denied = PermissionError(errno.EACCES, "Permission denied", "/srv/hub")
+    assert "Permission denied (/srv/hub)" in str(explain(denied, ADDRESS))
 
 
 def test_the_command_says_terms_and_fetches(hub: Hub, capsys: pytest.CaptureFixture[str]):
