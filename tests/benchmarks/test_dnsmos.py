@@ -1,5 +1,7 @@
 """The predictor against the figures of its original, on clips made of numbers."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -33,6 +35,8 @@ def predictor() -> Dnsmos:
     try:
         return Dnsmos.load()
     except DnsmosMissing:
+        if "CI" in os.environ:  # it is in the lock
+            raise
         pytest.skip("speechmos is not installed")
 
 

@@ -1,5 +1,6 @@
 """A run's answers heard again: real speech on the bot's side, real judge, damaged recordings."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -114,7 +115,7 @@ def test_dnsmos_of_some_turns_is_of_the_same_turns_of_every_engine(run):
     notes = []
     found = annotate(out, many, None, predictions=2, note=notes.append)
     rated = [(r.engine, r.conversation) for r in found if r.quality.dnsmos_sig is not None]
-    if "install" in notes[0]:
+    if "install" in notes[0] and "CI" not in os.environ:  # it is in the lock
         pytest.skip("speechmos is not installed")
     assert rated == [("cascade", "a"), ("s2s", "a"), ("cascade", "e"), ("s2s", "e")]
     assert notes == ["DNSMOS is of 2 turns spread over the run, not of all"]

@@ -1,5 +1,7 @@
 """The speaker encoder against the figures of its original, on clips made of numbers."""
 
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -39,6 +41,8 @@ def encoder() -> SpeakerEncoder:
     try:
         return SpeakerEncoder.load()
     except EncoderMissing:
+        if "CI" in os.environ:  # it is in the lock
+            raise
         pytest.skip("resemblyzer is not installed")
 
 
