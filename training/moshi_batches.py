@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from models.moshi_text import MoshiText
-from training.moshi_codes import CodedDialogue
+from training.moshi_codes import UNHEARD, CodedDialogue
 from training.moshi_letters import spelled
 from training.moshi_network import BEYOND, Batch
 from training.moshi_preset import Preset
@@ -32,6 +32,25 @@ def row(dialogue: CodedDialogue, text: MoshiText, hearing_delay: int) -> np.ndar
     return np.concatenate([agent[None], dialogue.codes.astype(np.int64), user.tokens[None]])
 
 
+def listening_row(
+    dialogue: CodedDialogue, text: MoshiText, hearing_delay: int, answer: int
+) -> np.ndarray:
+    """The same of a question that is heard, and the first `answer` frames of what is written.
+
+    BEYOND stands where nobody encoded anything: the agent's codes, and the user's after the
+    question. It is neither read nor learnt.
+    """
+    heard_frames = dialogue.codes.shape[1]
+    frames = min(dialogue.frames, heard_frames + answer)
+    found = np.full((len(dialogue.codes) + 2, frames), BEYOND, np.int64)
+    found[0] = interleave(said(dialogue.agent_words, text), frames).tokens
+    codes = dialogue.codes.astype(np.int64)
+    found[1:-1, :heard_frames] = np.where(codes == UNHEARD, BEYOND, codes)
+    words = heard(dialogue.user_words, text, hearing_delay)
+    found[-1] = interleave(words, frames, announce=False).tokens
+    return found
+
+
 class EpochBatches:
     """The batches of one epoch, by number."""
 
@@ -42,9 +61,15 @@ class EpochBatches:
         text: MoshiText,
         preset: Preset,
         epoch: int,
+        *,
+        listening: bool = False,
     ) -> None:
-        """`frames` [N] are the dialogues' lengths."""
+        """`frames` [N] are the dialogues' lengths; `listening`: they are heard questions."""
         self._dialogues, self._text, self._preset = dialogues, text, preset
+        self._listening = listening
+        if listening:
+            heard_frames = np.array([dialogue.codes.shape[1] for dialogue in dialogues])
+            frames = np.minimum(frames, heard_frames + preset.listening.answer)
         self._seed = (preset.seed, epoch)
         self._plan = plan(frames, preset.frames_per_batch, np.random.default_rng(self._seed))
 
@@ -58,15 +83,21 @@ class EpochBatches:
         chosen = [self._dialogues[index] for index in self._plan[number]]
         preset = self._preset
         batch = collate(
-            [row(dialogue, self._text, preset.hearing_delay) for dialogue in chosen],
+            [self._row(dialogue) for dialogue in chosen],
             [_perhaps(dialogue.voice, preset.no_voice, rng) for dialogue in chosen],
             [_perhaps(dialogue.emotion, preset.no_emotion, rng) for dialogue in chosen],
             rng=rng,
-            share=preset.depth_share,
+            share=0.0 if self._listening else preset.depth_share,
         )
         hidden = torch.from_numpy(rng.random(batch.codes.shape) < preset.hidden)
         letters, spans = spelled(chosen)
         return dataclasses.replace(batch, letters=letters, spans=spans, hidden=hidden)
+
+    def _row(self, dialogue: CodedDialogue) -> np.ndarray:
+        delay = self._preset.hearing_delay
+        if self._listening:
+            return listening_row(dialogue, self._text, delay, self._preset.listening.answer)
+        return row(dialogue, self._text, delay)
 
 
 def plan(frames: np.ndarray, per_batch: int, rng: np.random.Generator) -> list[list[int]]:
@@ -98,7 +129,7 @@ def collate(
     for place, r in zip(stacked, rows, strict=True):
         place[:, : r.shape[1]] = r
     together = torch.from_numpy(stacked)
-    count = max(1, round(share * width))
+    count = max(1, round(share * width)) if share else 0
     frames = torch.from_numpy(np.sort(rng.choice(width, count, replace=False)))
     return Batch(together[:, :-1], together[:, -1], frames, tuple(voices), tuple(emotions))
 

@@ -13,7 +13,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -29,6 +29,7 @@ from training.utterances import Progress
 
 SHARD = 50  # dialogues; a minute of work at most
 TAIL = 6  # frames of silence behind a dialogue, in which its last word's tokens have room
+UNHEARD = 65_535  # in place of a code: nobody encoded it
 
 
 class Dialogues(Protocol):
@@ -41,11 +42,16 @@ class Dialogues(Protocol):
 class CodedDialogue:
     """A dialogue of S frames as a Moshi reads it."""
 
-    codes: np.ndarray  # uint16 [2 K, S]: the agent's codebooks, then the user's
+    codes: np.ndarray  # uint16 [2 K, S]: the agent's codebooks, then the user's; or UNHEARD
     agent_words: tuple[Word, ...]
     user_words: tuple[Word, ...]
     voice: str  # "" when nobody knows
     emotion: str
+
+    @property
+    def frames(self) -> int:
+        """Until all is said; the codes may end before."""
+        return _frames(self.codes.shape[1], [word.end for word in self.agent_words])
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,7 @@ class Encoder:
     folder: Path
     device: str = "cpu"
     processes: int = 1  # that speak; this one encodes
+    question: bool = False  # the user's side alone, until the question is over
 
     def shards(self, numbers: range) -> list[Path]:
         """Where the dialogues of `numbers` lie, once they are encoded."""
@@ -65,9 +72,11 @@ class Encoder:
         paths: list[Path] = []
         for first in range(numbers.start, numbers.stop, SHARD):
             last = min(first + SHARD, numbers.stop)
-            key = json.dumps([self.name, identity, first, last, TAIL])
+            parts = [self.name, identity, first, last, TAIL, *["question"] * self.question]
+            key = json.dumps(parts)
             digest = hashlib.sha256(key.encode()).hexdigest()[:16]
-            paths.append(self.folder / f"dialogues-{first:07d}-{digest}")
+            kind = "questions" if self.question else "dialogues"
+            paths.append(self.folder / f"{kind}-{first:07d}-{digest}")
         return paths
 
     def encode(self, numbers: range, progress: Progress | None = None) -> list[Path]:
@@ -87,9 +96,10 @@ class Encoder:
             mimi = codecs.load(self.codec, device=self.device)
             wanted = [number for _, part in missing for number in part]
             spoken = self._spoken(wanted)
+            encoded = _question if self.question else _encoded
             done = 0
             for path, part in missing:
-                _write(path, [_encoded(mimi, next(spoken)) for _ in part])
+                _write(path, [encoded(mimi, next(spoken)) for _ in part])
                 done += len(part)
                 if progress:
                     progress(done, len(wanted))
@@ -116,8 +126,7 @@ def _encode_quietly(encoder: Encoder, numbers: range) -> None:
     os.nice(5)  # training comes first
     torch.set_num_threads(1)
     keep_freed_memory()
-    one = Encoder(encoder.source, encoder.name, encoder.codec, encoder.folder, encoder.device)
-    one.encode(numbers)
+    replace(encoder, processes=1).encode(numbers)
 
 
 def _encoded(mimi: codecs.MimiModel, dialogue: SpokenDialogue) -> CodedDialogue:
@@ -131,6 +140,23 @@ def _encoded(mimi: codecs.MimiModel, dialogue: SpokenDialogue) -> CodedDialogue:
         dialogue.voice,
         dialogue.emotion,
     )
+
+
+def _question(mimi: codecs.MimiModel, dialogue: SpokenDialogue) -> CodedDialogue:
+    """The first question as it is heard, and its answer as it is written."""
+    end = (dialogue.exchanges[0].question_end // FRAME + TAIL) * FRAME
+    heard = codecs.codes_of(mimi, to_float32(dialogue.user[:end]))
+    return CodedDialogue(
+        np.concatenate([np.full_like(heard, UNHEARD), heard]).astype(np.uint16),
+        dialogue.agent_words,
+        dialogue.user_words,
+        dialogue.voice,
+        dialogue.emotion,
+    )
+
+
+def _frames(codes: int, ends: list[int]) -> int:
+    return max([codes, *(-(-end // FRAME) + TAIL for end in ends)])
 
 
 def _write(path: Path, dialogues: list[CodedDialogue]) -> None:
@@ -182,5 +208,9 @@ class CodedDialogues(Sequence[CodedDialogue]):
 
     @property
     def frames(self) -> np.ndarray:
-        """Length of every dialogue, int64 [N]."""
-        return np.array([entry["frames"] for entry, _, _ in self._rows], np.int64)
+        """Length of every dialogue until all is said, int64 [N]."""
+        lengths = (
+            _frames(entry["frames"], [end for _, _, end in entry["agent"]])
+            for entry, _, _ in self._rows
+        )
+        return np.array(list(lengths), np.int64)

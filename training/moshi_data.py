@@ -1,25 +1,45 @@
-"""The dialogues of a Moshi run, by epoch: spoken, encoded, kept on disk, made ahead.
+"""The sound of a Moshi run, by epoch: spoken, encoded, kept on disk, made ahead.
 
-Epoch e hears set e // repeats; while it is heard the first time, the next one is encoded in a
-process of its own. Knows nothing of networks.
+The first epochs hear sets of questions, the others sets of whole dialogues. A set is heard for
+several epochs in a row; while it is heard the first time, the next one is encoded in a process of
+its own. Knows nothing of networks.
 """
 
 import multiprocessing
+from dataclasses import dataclass
 from pathlib import Path
 
 from models.moshi_checkpoint import fingerprint
 from models.moshi_text import MoshiText
 from training.duplex_dataset import StereoDataset
-from training.duplex_dialogue import FRAME, RATE, DialogueSource
+from training.duplex_dialogue import FRAME, RATE, DialogueSource, Mix
 from training.moshi_batches import EpochBatches
 from training.moshi_codes import CodedDialogues, Encoder
 from training.moshi_preset import Preset
 from training.moshi_start import Aligned
 from training.utterances import progress_line
 
+# Nobody greets first or calls without a word: the caller's first question is what is heard.
+QUESTIONS = Mix(greeting=0.0, nobody=0.0)
+LONGEST_QUESTION = 12 * RATE  # samples, its answer included
+
+
+@dataclass(frozen=True)
+class Set:
+    """What is heard for a few epochs: an encoder's numbers."""
+
+    encoder: Encoder
+    numbers: range
+
+    def read(self) -> CodedDialogues:
+        """Encodes what was not yet, and maps it."""
+        what = "questions" if self.encoder.question else "dialogues"
+        show = progress_line(f"encoding {what} from {self.numbers.start}")
+        return CodedDialogues(self.encoder.encode(self.numbers, show))
+
 
 class Sets:
-    """Sets of encoded dialogues in a run's directory."""
+    """Sets of encoded questions and dialogues in a run's directory."""
 
     def __init__(
         self, preset: Preset, codec: Path, out: Path, manifest: Path | None, device: str
@@ -36,39 +56,53 @@ class Sets:
         else:
             source = StereoDataset(manifest, longest)
             name, self._total = f"{fingerprint(manifest)} {longest}", len(source)
-        self._encoder = Encoder(
-            source, name, codec, out / "codes", device, processes=preset.encode_processes
+        asked = DialogueSource(preset.seed, LONGEST_QUESTION, mix=QUESTIONS, turns=1)
+        place, processes = out / "codes", preset.encode_processes
+        self._dialogues = Encoder(source, name, codec, place, device, processes)
+        self._questions = Encoder(
+            asked, repr(asked), codec, place, device, processes, question=True
         )
         self._ahead: multiprocessing.Process | None = None
-        self._coming = 0  # the set it makes
+        self._coming: Set | None = None  # what it makes
 
-    def _numbers(self, number: int) -> range:
-        size = self._preset.set_size
+    def listening(self, epoch: int) -> bool:
+        """Whether the epoch only hears questions."""
+        return epoch < self._preset.listening.sets * self._preset.listening.repeats
+
+    def _set(self, epoch: int) -> tuple[Set, int]:
+        """What an epoch hears, and the first epoch that hears something else."""
+        preset, listening = self._preset, self._preset.listening
+        if self.listening(epoch):
+            number = epoch // listening.repeats
+            numbers = range(number * listening.size, (number + 1) * listening.size)
+            return Set(self._questions, numbers), (number + 1) * listening.repeats
+        before = listening.sets * listening.repeats
+        number, size = (epoch - before) // preset.repeats, preset.set_size
         first = number * size % (-(-self._total // size) * size)
-        return range(first, min(first + size, self._total))
-
-    def dialogues(self, number: int) -> CodedDialogues:
-        """Set `number`, encoded if it was not yet."""
-        if self._ahead is not None and self._coming == number:
-            self._ahead.join()
-            self._ahead = None
-        show = progress_line(f"encoding dialogues, set {number}")
-        return CodedDialogues(self._encoder.encode(self._numbers(number), show))
+        numbers = range(first, min(first + size, self._total))
+        return Set(self._dialogues, numbers), before + (number + 1) * preset.repeats
 
     def aligned(self) -> Aligned:
-        """The agent's words of the first set, for the text budget."""
-        for dialogue in self.dialogues(0):
+        """The agent's words of the first dialogues, for the text budget."""
+        first, _ = self._set(self._preset.listening.sets * self._preset.listening.repeats)
+        for dialogue in first.read():
             yield dialogue.agent_words, dialogue.codes.shape[1] * FRAME
 
     def epoch(self, epoch: int, text: MoshiText) -> EpochBatches:
         """The batches of an epoch; the next set is begun."""
-        number = epoch // self._preset.repeats
-        dialogues = self.dialogues(number)
-        if self._preset.ahead and (self._ahead is None or self._coming != number + 1):
+        now, until = self._set(epoch)
+        if self._ahead is not None and self._coming == now:
+            self._ahead.join()
+            self._ahead = None
+        heard = now.read()
+        coming, _ = self._set(until)
+        if self._preset.ahead and (self._ahead is None or self._coming != coming):
             self.stop()
-            self._ahead = self._encoder.ahead(self._numbers(number + 1))
-            self._coming = number + 1
-        return EpochBatches(dialogues, dialogues.frames, text, self._preset, epoch)
+            self._ahead = coming.encoder.ahead(coming.numbers)
+            self._coming = coming
+        return EpochBatches(
+            heard, heard.frames, text, self._preset, epoch, listening=self.listening(epoch)
+        )
 
     def stop(self) -> None:
         """Ends what is made ahead; whole shards stay."""

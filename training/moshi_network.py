@@ -34,7 +34,7 @@ class Batch:
 
     codes: Tensor  # int64 [B, 1 + 2 K, T]: text, the agent's codes, the user's codes; or BEYOND
     heard: Tensor  # int64 [B, T]: the user's words as text tokens; BEYOND after the row
-    frames: Tensor  # int64 [M]: the steps whose codes are learnt
+    frames: Tensor  # int64 [M]: the steps whose codes are learnt; none while it only listens
     voices: tuple[str | None, ...]
     emotions: tuple[str | None, ...]
     # Of the users' words, as `moshi_letters.spelled` gives them; none are asked for without.
@@ -77,13 +77,15 @@ class Trainee(nn.Module):
         self.user_head = nn.Linear(lm.dim, lm.card, bias=False)
         self.letter_head = nn.Linear(lm.dim, A_FRAME * LETTER_COUNT)
 
-    def conditions(self, batch: Batch) -> ConditionTensors | None:
+    def conditions(
+        self, voices: tuple[str | None, ...], emotions: tuple[str | None, ...]
+    ) -> ConditionTensors | None:
         """The embedded voices and emotions; None for a model without them."""
         provider = self.lm.condition_provider
         if provider is None:
             return None
-        given = {"voice": batch.voices, "emotion": batch.emotions}
-        unknown: tuple[None, ...] = (None,) * len(batch.codes)
+        given = {"voice": voices, "emotion": emotions}
+        unknown: tuple[None, ...] = (None,) * len(voices)
         columns = [given.get(name, unknown) for name in provider.conditioners]
         return provider.prepare_and_provide(
             [
@@ -91,6 +93,15 @@ class Trainee(nn.Module):
                 for row in zip(*columns, strict=True)
             ]
         )
+
+    def delayed(self, codes: Tensor) -> Tensor:
+        """int64 [B, 1 + 2 K, T] -> [.., T + 1] as the model steps through it: step t reads column
+        t and learns column t + 1."""
+        initial = self._initial(len(codes))
+        return torch.cat([initial, _delay_sequence(self.lm.delays, codes, initial)], 2)
+
+    def _initial(self, rows: int) -> Tensor:
+        return self.lm._get_initial_token().expand(rows, -1, -1)
 
     def losses(self, batch: Batch, weights: LossWeights) -> Losses:
         """The loss of a batch, each part a weighted mean over its targets.
@@ -105,27 +116,27 @@ class Trainee(nn.Module):
 
     def _losses(self, batch: Batch, weights: LossWeights) -> Losses:
         lm, own = self.lm, self.lm.dep_q
-        initial = lm._get_initial_token().expand(len(batch.codes), -1, -1)
-        delayed = torch.cat([initial, _delay_sequence(lm.delays, batch.codes, initial)], 2)
-        target = delayed[:, :, 1:]  # [B, 1 + 2 K, T]; step t reads what came before it
-        known = (target != BEYOND) & (target != initial)
-        conditions = self.conditions(batch)
+        delayed = self.delayed(batch.codes)
+        target = delayed[:, :, 1:]  # [B, 1 + 2 K, T]
+        known = (target != BEYOND) & (target != self._initial(len(target)))
+        conditions = self.conditions(batch.voices, batch.emotions)
         fused = None if conditions is None or lm.fuser is None else lm.fuser.get_sum(conditions)
         given = delayed[:, :, :-1]
         if batch.hidden is not None:
             given = given.masked_fill(batch.hidden, BEYOND)
         state, text_logits = lm.forward_text(given, fused)  # [B, T, dim]
         text = _text_loss(text_logits[:, 0], target[:, 0], known[:, 0], weights.text_padding)
+        total = text
+        first = acoustic = hearing = user = letters = torch.zeros_like(text)
         at = batch.frames
-        logits = lm.forward_depformer_training(target[:, :, at], state[:, at])  # [B, K, M, card]
-        agent, valid = target[:, 1 : 1 + own, at], known[:, 1 : 1 + own, at]
-        first = _mean(logits[:, 0], agent[:, 0], valid[:, 0])
-        acoustic = _mean(logits[:, 1:], agent[:, 1:], valid[:, 1:])
-        counts = valid.sum(dim=(0, 2))  # [K]
-        heavy, light = weights.first_codebook * counts[0], counts[1:].sum()
-        audio = (heavy * first + light * acoustic) / (heavy + light).clamp(min=1)
-        total = text + audio
-        hearing = user = letters = torch.zeros_like(text)
+        if len(at):
+            logits = lm.forward_depformer_training(target[:, :, at], state[:, at])
+            agent, valid = target[:, 1 : 1 + own, at], known[:, 1 : 1 + own, at]
+            first = _mean(logits[:, 0], agent[:, 0], valid[:, 0])  # of [B, K, M, card]
+            acoustic = _mean(logits[:, 1:], agent[:, 1:], valid[:, 1:])
+            counts = valid.sum(dim=(0, 2))  # [K]
+            heavy, light = weights.first_codebook * counts[0], counts[1:].sum()
+            total = text + (heavy * first + light * acoustic) / (heavy + light).clamp(min=1)
         if weights.letters:
             spread = self.letter_head(state).unflatten(2, (A_FRAME, LETTER_COUNT)).flatten(1, 2)
             letters = word_loss(spread.float().log_softmax(-1), batch.letters, batch.spans)

@@ -61,6 +61,20 @@ class Lora:
 
 
 @dataclass(frozen=True)
+class Listening:
+    """The first part of a run: questions are heard, answers written, nothing is said.
+
+    Half of a dialogue's sound is silence, most of the rest the agent's own voice, and the codes of
+    it cost more to learn than everything else: of one dialogue's time ten questions are heard.
+    """
+
+    sets: int = 0  # none: the run begins with whole dialogues
+    size: int = 2_000  # questions of a set
+    repeats: int = 3  # epochs in a row that hear one set
+    answer: int = 64  # frames of an answer's text that are learnt
+
+
+@dataclass(frozen=True)
 class Preset:
     """Everything that decides a run, but for data and place."""
 
@@ -80,6 +94,7 @@ class Preset:
     set_size: int = 1_000  # dialogues of an epoch
     repeats: int = 2  # epochs in a row that hear one set, while the next is encoded
     sets: int = 40  # of them before the first one is heard again
+    listening: Listening = field(default_factory=Listening)
     frames_per_batch: int = 3_200
     accumulate: int = 1  # batches a step
     # Share of a batch's frames whose codes the depformer learns: it costs more than all the rest.
@@ -121,7 +136,9 @@ _HUB = Preset(
 )
 
 PRESETS = {
-    "starter": Preset(steps=1_000, depth_share=0.3, int8=True),
+    "starter": Preset(
+        steps=4_000, listening=Listening(sets=16), depth_share=0.3, eval_every=400, int8=True
+    ),
     "gpu": Preset(
         steps=60_000,
         shape=Shape(512, 12, 8, 750, 256, 4, 8),
@@ -129,6 +146,7 @@ PRESETS = {
         seconds=40,
         set_size=10_000,
         sets=20,
+        listening=Listening(sets=20, size=20_000, repeats=1),
         frames_per_batch=32_000,
         learning_rate=6e-4,
         warmup=500,
@@ -144,10 +162,11 @@ PRESETS = {
         set_size=4,
         repeats=1,
         sets=1,
+        listening=Listening(sets=1, size=4, repeats=1),
         frames_per_batch=320,
         warmup=1,
         report_every=1,
-        eval_every=4,
+        eval_every=2,
         eval_questions=2,
         answer_seconds=0.8,
         ahead=False,

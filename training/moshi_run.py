@@ -19,6 +19,7 @@ from training.moshi_average import Average
 from training.moshi_data import Sets
 from training.moshi_ears import start_hearing
 from training.moshi_exam import Exam
+from training.moshi_hearing import HearingExam
 from training.moshi_network import Losses, Trainee
 from training.moshi_optimizer import AdapterAdamW
 from training.moshi_preset import Preset
@@ -63,6 +64,7 @@ class Run:
         self.average = Average(self.network, preset.ema)
         self.optimizer = self._optimizer()
         self.exam = Exam(preset.eval_questions, preset.answer_seconds)
+        self.hearing_exam = HearingExam(preset.eval_questions, self.mimi)
         self._note_settings(manifest)
 
     def _optimizer(self) -> MuonAdamW | AdapterAdamW:
@@ -209,10 +211,16 @@ class Run:
     # -- results ----------------------------------------------------------------------------------
 
     def evaluate(self) -> dict[str, float]:
-        """Scores the averaged weights' streaming answers, logs and draws them."""
+        """Scores the averaged weights, logs and draws the scores.
+
+        What only listens yet is asked to write; what speaks, to answer as in a call.
+        """
         self.network.eval()
         with self.average.applied(self.start.dtype):
-            scores = self.exam.sit(self.mimi, self.start.lm, self.text, say=self.say)
+            if self.sets.listening(self.epoch):
+                scores = self.hearing_exam.sit(self.network, self.text, say=self.say)
+            else:
+                scores = self.exam.sit(self.mimi, self.start.lm, self.text, say=self.say)
         self.network.train()
         self._log(**scores)
         draw_curve(self.out / "metrics.jsonl", self.out / "learning_curve.svg", CURVES)

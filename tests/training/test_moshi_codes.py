@@ -13,8 +13,8 @@ from models.moshi_text import END_OF_PADDING, PADDING, MoshiText
 from tests.training.tiny_dialogues import NoiseDialogues, write_codec
 from tests.training.words import WORDS
 from training import moshi_codes
-from training.moshi_batches import EpochBatches, plan, row
-from training.moshi_codes import TAIL, CodedDialogues, Encoder
+from training.moshi_batches import EpochBatches, listening_row, plan, row
+from training.moshi_codes import TAIL, UNHEARD, CodedDialogues, Encoder
 from training.moshi_network import BEYOND
 from training.moshi_preset import PRESETS, Preset
 from training.moshi_streams import TextDoesNotFit
@@ -55,6 +55,57 @@ def test_what_is_read_is_what_was_said(codec_folder: Path, coded: CodedDialogues
         assert stored.user_words == dialogue.user_words
         assert (stored.voice, stored.emotion) == (dialogue.voice, "calm")
     assert coded.frames.tolist() == [16 + TAIL] * 6
+
+
+@pytest.fixture(scope="module")
+def questions(codec_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> CodedDialogues:
+    """Of each dialogue the first question alone is encoded."""
+    folder = tmp_path_factory.mktemp("questions")
+    asking = dataclasses.replace(encoder(codec_folder, folder), question=True)
+    return CodedDialogues(asking.encode(range(6)))
+
+
+def test_a_question_is_heard_until_it_is_over(
+    codec_folder: Path, questions: CodedDialogues
+) -> None:
+    mimi = codec.load(codec_folder)
+    dialogue, stored = NoiseDialogues().dialogue(3), questions[3]
+    frames = dialogue.exchanges[0].question_end // 1920 + TAIL
+    assert stored.codes.shape == (16, frames)
+    assert (stored.codes[:8] == UNHEARD).all()
+    heard = codec.codes_of(mimi, to_float32(dialogue.user[: frames * 1920]))
+    assert np.array_equal(stored.codes[8:], heard)
+    assert stored.agent_words == dialogue.agent_words
+    last = -(-dialogue.agent_words[-1].end // 1920)
+    assert stored.frames == questions.frames[3] == max(frames, last + TAIL)
+
+
+def test_what_is_only_heard_is_answered_in_writing(
+    questions: CodedDialogues, text: MoshiText
+) -> None:
+    dialogue = questions[0]
+    whole = listening_row(dialogue, text, 2, answer=500)
+    assert whole.shape == (18, dialogue.frames)
+    heard = dialogue.codes.shape[1]
+    assert (whole[1:9] == BEYOND).all()
+    assert (whole[9:17, heard:] == BEYOND).all()
+    assert np.array_equal(whole[9:17, :heard], dialogue.codes[8:])
+    written = [t for t in whole[0] if t not in (PADDING, END_OF_PADDING)]
+    assert text.decode(written) == " ".join(word.text for word in dialogue.agent_words)
+    cut = listening_row(dialogue, text, 2, answer=3)
+    assert cut.shape == (18, min(heard + 3, dialogue.frames))
+    assert np.array_equal(cut[1:17], whole[1:17, : cut.shape[1]])
+
+
+def test_nothing_is_said_in_a_batch_of_questions(
+    questions: CodedDialogues, text: MoshiText
+) -> None:
+    batches = EpochBatches(
+        questions, questions.frames, text, PRESETS["tiny"], epoch=0, listening=True
+    )
+    assert sum(len(batch.codes) for batch in batches) == 6
+    assert all(len(batch.frames) == 0 for batch in batches)
+    assert all((batch.codes[:, 1:9] == BEYOND).all() for batch in batches)
 
 
 def test_an_interrupted_set_goes_on_at_its_last_whole_shard(

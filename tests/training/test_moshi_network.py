@@ -21,6 +21,7 @@ from tests.training.words import WORDS
 from training.moshi_average import Average
 from training.moshi_batches import collate, row
 from training.moshi_codes import CodedDialogues, Encoder
+from training.moshi_hearing import ANSWER, write
 from training.moshi_letters import spelled
 from training.moshi_network import BEYOND, Batch, Trainee
 from training.moshi_preset import LossWeights, Shape
@@ -74,7 +75,7 @@ def test_the_loss_is_the_published_one(trainee: Trainee, batch: Batch) -> None:
     weights = LossWeights(hearing=0.0, user=0.0, letters=0.0)
     losses = trainee.losses(batch, weights)
     with torch.no_grad(), no_compile():
-        output = trainee.lm(batch.codes, trainee.conditions(batch))
+        output = trainee.lm(batch.codes, trainee.conditions(batch.voices, batch.emotions))
 
     def weighted(logits, targets, mask, weight_of) -> float:
         total = size = 0.0
@@ -229,3 +230,29 @@ def test_an_average_is_swapped_in_and_out(trainee: Trainee) -> None:
         assert {p.dtype for p in trainee.parameters()} == {torch.bfloat16}
     for name, parameter in trainee.named_parameters():
         assert torch.equal(parameter.detach(), after[name])
+
+
+def test_what_it_writes_is_what_it_would_learn_to_write(trainee: Trainee) -> None:
+    """Frame by frame it reads what the loss gives it at once: its own text, the questions' codes.
+
+    A question's text does not depend on those beside it.
+    """
+    rng = np.random.default_rng(4)
+    heard = [rng.integers(0, 16, (8, frames)) for frames in (9, 14)]
+    trainee.eval()
+    written = write(trainee, heard)
+    longest = 14 + ANSWER
+    assert [len(tokens) for tokens in written] == [longest, longest]
+    for tokens, question in zip(written, heard, strict=True):
+        codes = torch.full((1, 17, longest), BEYOND)
+        codes[0, 9:, : question.shape[1]] = torch.from_numpy(question)
+        codes[0, 0] = torch.tensor(tokens)
+        given = trainee.delayed(codes)[:, :, :-1]
+        conditions, fuser = trainee.conditions((None,), (None,)), trainee.lm.fuser
+        assert conditions is not None
+        assert fuser is not None
+        fused = fuser.get_sum(conditions)
+        with torch.no_grad(), no_compile():
+            _, logits = trainee.lm.forward_text(given, fused)
+        assert logits[0, 0].argmax(-1).tolist() == tokens
+    assert len(set(written[0])) > 3

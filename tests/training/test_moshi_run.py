@@ -23,6 +23,7 @@ from tests.training.tiny_dialogues import write_codec
 from training import moshi, moshi_start
 from training.dialogues import Composer
 from training.moshi_budget import TextBudgetExceeded
+from training.moshi_exam import TESTS
 from training.moshi_preset import PRESETS, Lora, Preset
 from training.moshi_run import Run
 from training.moshi_tokenizer import train
@@ -76,11 +77,20 @@ def rows(out: Path) -> list[dict[str, float]]:
 def test_the_recipe_notes_what_it_did(finished: Path) -> None:
     steps = [row["step"] for row in rows(finished) if "total" in row]
     assert steps == [1, 2, 3, 4]
-    scores = rows(finished)[-1]
+    heard, scores = (row for row in rows(finished) if "total" not in row)
+    written = {f"{name}_written_{test}" for name in ("cer", "unfitting") for test in TESTS}
+    assert written < set(heard)
+    assert (heard["step"], scores["step"]) == (2, 4)  # first it listens, then it speaks too
+    assert [row["acoustic"] > 0 for row in rows(finished) if "total" in row] == [
+        False,
+        False,
+        True,
+        True,
+    ]
     for name in ("cer_text", "cer_speech", "unfitting", "early", "silent"):
         for test in ("seen", "unseen"):
             assert f"{name}_{test}" in scores
-    assert (finished / "learning_curve.svg").read_text().count("<polyline") == 6
+    assert (finished / "learning_curve.svg").read_text().count("<polyline") == 8
     settings = json.loads((finished / "run.json").read_text())
     assert settings["preset"]["weights"]["first_codebook"] == 100.0
     assert settings["codec"]["codebooks"] == 8
@@ -121,7 +131,8 @@ def test_a_killed_run_goes_on_with_the_same_losses(place: Path, tmp_path: Path) 
     preset = dataclasses.replace(TINY, steps=5, eval_every=100, accumulate=1)
     preset = dataclasses.replace(preset, set_size=3, sets=2, repeats=1, frames_per_batch=160)
     whole = begin(place, tmp_path / "whole", preset)
-    whole.exam.sit = lambda *_, **__: {}  # five steps of it are not worth being examined
+    # Five steps of it are not worth being examined.
+    whole.exam.sit = whole.hearing_exam.sit = lambda *_, **__: {}
     whole.train()
     parts = begin(place, tmp_path / "parts", preset)
     parts.train(stop_after=2)

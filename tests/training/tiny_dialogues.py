@@ -8,7 +8,7 @@ import torch
 from models import codec
 from tests.training.words import WORDS
 from training.codec_preset import PRESETS
-from training.duplex_dialogue import FRAME, SpokenDialogue, Word
+from training.duplex_dialogue import FRAME, Exchange, SpokenDialogue, Word
 
 
 def write_codec(folder: Path, seed: int = 1) -> Path:
@@ -42,6 +42,8 @@ class NoiseDialogues:
         said = [WORDS[i] for i in rng.choice(len(WORDS), 6, replace=False)]
         step = half // 3
         spans = [Word(word, i * step, (i + 1) * step) for i, word in enumerate(said)]
+        texts = (" ".join(said[:3]), " ".join(said[3:]))
+        times = (0, half, half, 2 * half)
         return SpokenDialogue(
             agent=channels[0],
             user=channels[1],
@@ -49,4 +51,5 @@ class NoiseDialogues:
             user_words=tuple(spans[:3]),
             voice=("priya", "ravi")[number % 2],
             emotion="calm",
+            exchanges=(Exchange("noise", *texts, {}, *times),),
         )
