@@ -21,6 +21,8 @@ from pathlib import Path
 import torch
 from moshi.models import loaders
 from moshi.models.lm import LMModel
+from moshi.utils.quantize import QLinear
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from models.int8_rows import pack, unpack
@@ -191,7 +193,7 @@ def load(
             )
         if small:
             return _load_small(info.moshi_weights, config, device, dtype)
-        return loaders.get_moshi_lm(
+        lm = loaders.get_moshi_lm(
             info.moshi_weights,
             copy.deepcopy(config),
             device=device,
@@ -199,6 +201,9 @@ def load(
             lora_weights=info.lora_weights,
             fuse_lora=fuse_lora,
         )
+        if config.get("quantize"):
+            _whole_scales(lm, info.moshi_weights)
+        return lm
     except (TypeError, AssertionError, KeyError) as e:
         raise CheckpointInvalid(
             f"{info.moshi_weights.parent / CONFIG} describes no Moshi: {first_line(e)}"
@@ -210,6 +215,19 @@ def load(
             f"{info.moshi_weights.name} does not fit the config beside it ({first_line(e)}): "
             "fetch both again from one revision"
         ) from e
+
+
+def _whole_scales(lm: LMModel, weights: Path) -> None:
+    """Gives 8-bit layers (bitsandbytes) their float32 scales back.
+
+    The library casts every floating-point tensor it reads to the model's dtype, these too, and then
+    refuses to compute with them (moshi/utils/quantize.py, 0.2.13).
+    """
+    with safe_open(weights, "pt", device=str(lm.device)) as file:
+        for name, module in lm.named_modules():
+            if isinstance(module, QLinear):
+                scales = file.get_tensor(f"{name}.weight_scb").float()
+                module.weight_scb = torch.nn.Parameter(scales, requires_grad=False)
 
 
 def _load_small(weights: Path, config: Config, device: str, dtype: torch.dtype) -> LMModel:

@@ -3,7 +3,9 @@
 import copy
 import json
 import shutil
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
@@ -11,9 +13,12 @@ from moshi.conditioners.base import ConditionAttributes
 from moshi.models import loaders
 from moshi.models.lm import LMModel
 from moshi.utils.compile import no_compile
+from moshi.utils.quantize import replace_linear_with_qlinear
 from safetensors.torch import load_file, save_file
 
+from models import moshi_checkpoint
 from models.moshi_checkpoint import (
+    WEIGHTS,
     CodecFiles,
     CodecMismatch,
     fingerprint,
@@ -204,6 +209,36 @@ def test_eight_bits_with_lora_are_refused(directory: Path, lm: LMModel) -> None:
     save_file({"x": torch.zeros(1)}, directory / "lora.safetensors")
     with pytest.raises(CheckpointInvalid, match="8 bits.* store it in 16"):
         load(read(directory))
+
+
+def rows_in_int8(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, None]:
+    """What bitsandbytes computes, which needs its own GPU kernels: int8 rows, their maxima."""
+    scales = weight.float().abs().amax(1)
+    return (weight / scales[:, None] * 127).round().to(torch.int8), scales, None
+
+
+def test_scales_of_a_quantised_moshi_stay_whole(
+    directory: Path, lm: LMModel, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The published 8-bit layout in bfloat16: matrices in int8, a float32 scale for each row."""
+    library, functional = ModuleType("bitsandbytes"), ModuleType("bitsandbytes.functional")
+    functional.int8_vectorwise_quant = rows_in_int8  # pyright: ignore[reportAttributeAccessIssue]
+    library.functional = functional  # pyright: ignore[reportAttributeAccessIssue]
+    monkeypatch.setitem(sys.modules, "bitsandbytes", library)
+    monkeypatch.setitem(sys.modules, "bitsandbytes.functional", functional)
+    monkeypatch.setattr(moshi_checkpoint, "_SMALL", 0)  # as a large one is loaded
+    quantised = copy.deepcopy(lm)
+    replace_linear_with_qlinear(quantised)
+    scales = {k: v for k, v in quantised.state_dict().items() if k.endswith("weight_scb")}
+    assert len(scales) > 10
+    save_file({k: v.contiguous() for k, v in quantised.state_dict().items()}, directory / WEIGHTS)
+    raw = json.loads((directory / "config.json").read_text())
+    (directory / "config.json").write_text(json.dumps(raw | {"quantize": True}))
+    found = load(read(directory), dtype=torch.bfloat16).state_dict()
+    assert found["text_emb.weight"].dtype == torch.bfloat16
+    for name, value in scales.items():
+        assert found[name].dtype == torch.float32, name
+        assert torch.equal(found[name], value), name
 
 
 def test_voices_and_emotions_are_the_projects(config: Config, lm: LMModel) -> None:
