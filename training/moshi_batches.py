@@ -12,6 +12,7 @@ import torch
 
 from models.moshi_text import MoshiText
 from training.moshi_codes import UNHEARD, CodedDialogue
+from training.moshi_intents import wanted
 from training.moshi_letters import spelled
 from training.moshi_network import BEYOND, Batch
 from training.moshi_preset import Preset
@@ -91,7 +92,9 @@ class EpochBatches:
         )
         hidden = torch.from_numpy(rng.random(batch.codes.shape) < preset.hidden)
         letters, spans = spelled(chosen)
-        return dataclasses.replace(batch, letters=letters, spans=spans, hidden=hidden)
+        return dataclasses.replace(
+            batch, letters=letters, spans=spans, wanted=wanted(chosen), hidden=hidden
+        )
 
     def _row(self, dialogue: CodedDialogue) -> np.ndarray:
         delay = self._preset.hearing_delay

@@ -28,6 +28,7 @@ from training.duplex_dialogue import FRAME, DialogueSource, SpokenDialogue, Word
 from training.utterances import Progress
 
 SHARD = 50  # dialogues; a minute of work at most
+_FORMAT = 2  # of the files
 TAIL = 6  # frames of silence behind a dialogue, in which its last word's tokens have room
 UNHEARD = 65_535  # in place of a code: nobody encoded it
 
@@ -36,6 +37,15 @@ class Dialogues(Protocol):
     """Where dialogues come from; `dialogue(n)` is a function of n alone."""
 
     def dialogue(self, number: int) -> SpokenDialogue: ...
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a question was about, and when it was over and its answer began, in samples."""
+
+    intent: str
+    end: int
+    answer: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +57,7 @@ class CodedDialogue:
     user_words: tuple[Word, ...]
     voice: str  # "" when nobody knows
     emotion: str
+    asked: tuple[Asked, ...] = ()  # where it is known
 
     @property
     def frames(self) -> int:
@@ -72,7 +83,7 @@ class Encoder:
         paths: list[Path] = []
         for first in range(numbers.start, numbers.stop, SHARD):
             last = min(first + SHARD, numbers.stop)
-            parts = [self.name, identity, first, last, TAIL, *["question"] * self.question]
+            parts = [_FORMAT, self.name, identity, first, last, TAIL, self.question]
             key = json.dumps(parts)
             digest = hashlib.sha256(key.encode()).hexdigest()[:16]
             kind = "questions" if self.question else "dialogues"
@@ -139,7 +150,12 @@ def _encoded(mimi: codecs.MimiModel, dialogue: SpokenDialogue) -> CodedDialogue:
         dialogue.user_words,
         dialogue.voice,
         dialogue.emotion,
+        _asked(dialogue),
     )
+
+
+def _asked(dialogue: SpokenDialogue) -> tuple[Asked, ...]:
+    return tuple(Asked(e.intent, e.question_end, e.reply_start) for e in dialogue.exchanges)
 
 
 def _question(mimi: codecs.MimiModel, dialogue: SpokenDialogue) -> CodedDialogue:
@@ -152,6 +168,7 @@ def _question(mimi: codecs.MimiModel, dialogue: SpokenDialogue) -> CodedDialogue
         dialogue.user_words,
         dialogue.voice,
         dialogue.emotion,
+        _asked(dialogue),
     )
 
 
@@ -171,6 +188,7 @@ def _write(path: Path, dialogues: list[CodedDialogue]) -> None:
             "user": [[w.text, w.start, w.end] for w in d.user_words],
             "voice": d.voice,
             "emotion": d.emotion,
+            "asked": [[a.intent, a.end, a.answer] for a in d.asked],
         }
         for d in dialogues
     ]
@@ -204,6 +222,7 @@ class CodedDialogues(Sequence[CodedDialogue]):
             *(tuple(Word(*word) for word in entry[side]) for side in ("agent", "user")),
             voice=entry["voice"],
             emotion=entry["emotion"],
+            asked=tuple(Asked(*asked) for asked in entry["asked"]),
         )
 
     @property

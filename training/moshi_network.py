@@ -1,11 +1,11 @@
-"""A Moshi in training: the library's model, two heads that help it hear, and the loss.
+"""A Moshi in training: the library's model, heads that help it hear, and the loss.
 
 The steps are those of `LMModel.forward` (moshi/models/lm.py, 0.2.13), whose pieces are called here
 because it hands out neither its state nor a part of the frames; like the model in a call they see
 codes delayed. The heads read the temporal transformer's state: one spells the user's words while
 they are said, one names them a moment after they are over, one foretells the user's next first
-code. They teach the model to listen and are left behind on export. Knows nothing of data or
-optimizers.
+code, one names what the user wants when they have said it. They teach the model to listen and are
+left behind on export. Knows nothing of data or optimizers.
 """
 
 from contextlib import nullcontext
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from models.moshi_text import END_OF_PADDING, PADDING
 from training.asr_tokenizer import LETTER_COUNT
 from training.codec_losses import word_loss
+from training.moshi_intents import numbers
 from training.moshi_letters import A_FRAME
 from training.moshi_preset import LossWeights
 
@@ -40,14 +41,16 @@ class Batch:
     # Of the users' words, as `moshi_letters.spelled` gives them; none are asked for without.
     letters: Tensor = field(default_factory=lambda: torch.zeros(0, 1, dtype=torch.int64))
     spans: Tensor = field(default_factory=lambda: torch.zeros(0, 4, dtype=torch.int64))
+    # As `moshi_intents.wanted` gives them; none are asked for without.
+    wanted: Tensor = field(default_factory=lambda: torch.zeros(0, 3, dtype=torch.int64))
     hidden: Tensor | None = None  # bool [B, 1 + 2 K, T]: inputs that the model does not get
 
     def to(self, device: str) -> "Batch":
         """The same on `device`."""
         codes, heard, frames = (p.to(device) for p in (self.codes, self.heard, self.frames))
-        letters, spans = self.letters.to(device), self.spans.to(device)
+        asked = (part.to(device) for part in (self.letters, self.spans, self.wanted))
         hidden = None if self.hidden is None else self.hidden.to(device)
-        return Batch(codes, heard, frames, self.voices, self.emotions, letters, spans, hidden)
+        return Batch(codes, heard, frames, self.voices, self.emotions, *asked, hidden)
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ class Losses:
     hearing: Tensor
     user: Tensor
     letters: Tensor  # nats a letter
+    intent: Tensor
 
     def items(self) -> dict[str, float]:
         """Every loss as a number."""
@@ -76,6 +80,7 @@ class Trainee(nn.Module):
         self.hearing_head = nn.Linear(lm.dim, lm.text_card, bias=False)
         self.user_head = nn.Linear(lm.dim, lm.card, bias=False)
         self.letter_head = nn.Linear(lm.dim, A_FRAME * LETTER_COUNT)
+        self.intent_head = nn.Linear(lm.dim, len(numbers()))
 
     def conditions(
         self, voices: tuple[str | None, ...], emotions: tuple[str | None, ...]
@@ -127,7 +132,7 @@ class Trainee(nn.Module):
         state, text_logits = lm.forward_text(given, fused)  # [B, T, dim]
         text = _text_loss(text_logits[:, 0], target[:, 0], known[:, 0], weights.text_padding)
         total = text
-        first = acoustic = hearing = user = letters = torch.zeros_like(text)
+        first = acoustic = hearing = user = letters = intent = torch.zeros_like(text)
         at = batch.frames
         if len(at):
             logits = lm.forward_depformer_training(target[:, :, at], state[:, at])
@@ -149,7 +154,12 @@ class Trainee(nn.Module):
         if weights.user:
             user = _mean(self.user_head(state), target[:, 1 + own], known[:, 1 + own])
             total = total + weights.user * user
-        return Losses(total, text, first, acoustic, hearing, user, letters)
+        if weights.intent and len(batch.wanted):
+            rows, steps, intents = batch.wanted.unbind(1)
+            logits = self.intent_head(state[rows, steps]).float()
+            intent = F.cross_entropy(logits, intents)
+            total = total + weights.intent * intent
+        return Losses(total, text, first, acoustic, hearing, user, letters, intent)
 
 
 def _text_loss(logits: Tensor, targets: Tensor, mask: Tensor, padding: float) -> Tensor:

@@ -43,13 +43,14 @@ class Shape:
 
 @dataclass(frozen=True)
 class LossWeights:
-    """The published weights (Kyutai's moshi-finetune), and three of ours for training alone."""
+    """The published weights (Kyutai's moshi-finetune), and four of ours for training alone."""
 
     first_codebook: float = 100.0  # against 1 for each of the others
     text_padding: float = 0.5  # against 1 for a token of text
     hearing: float = 0.5  # naming the user's words, which is dropped on export
     user: float = 0.1  # foretelling the user's next first code, dropped on export
     letters: float = 1.0  # spelling the user's words while they are said, dropped on export
+    intent: float = 1.0  # naming what the user wants when they have said it, dropped on export
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ _HUB = Preset(
     base="hf://kyutai/moshiko-pytorch-bf16",
     lora=Lora(),
     pieces=32_000,
-    weights=LossWeights(hearing=0.2, user=0.0, letters=0.0),
+    weights=LossWeights(hearing=0.2, user=0.0, letters=0.0, intent=0.0),
     hidden=0.0,
     seconds=100,  # as published
     set_size=4_000,

@@ -10,11 +10,11 @@ import torch
 from models import codec
 from models.audio import to_float32
 from models.moshi_text import END_OF_PADDING, PADDING, MoshiText
-from tests.training.tiny_dialogues import NoiseDialogues, write_codec
+from tests.training.tiny_dialogues import INTENTS, NoiseDialogues, write_codec
 from tests.training.words import WORDS
 from training import moshi_codes
 from training.moshi_batches import EpochBatches, listening_row, plan, row
-from training.moshi_codes import TAIL, UNHEARD, CodedDialogues, Encoder
+from training.moshi_codes import TAIL, UNHEARD, Asked, CodedDialogues, Encoder
 from training.moshi_network import BEYOND
 from training.moshi_preset import PRESETS, Preset
 from training.moshi_streams import TextDoesNotFit
@@ -54,6 +54,7 @@ def test_what_is_read_is_what_was_said(codec_folder: Path, coded: CodedDialogues
         assert stored.agent_words == dialogue.agent_words
         assert stored.user_words == dialogue.user_words
         assert (stored.voice, stored.emotion) == (dialogue.voice, "calm")
+        assert stored.asked == (Asked(INTENTS[number % 2], 8 * 1920, 8 * 1920),)
     assert coded.frames.tolist() == [16 + TAIL] * 6
 
 

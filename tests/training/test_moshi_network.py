@@ -22,6 +22,7 @@ from training.moshi_average import Average
 from training.moshi_batches import collate, row
 from training.moshi_codes import CodedDialogues, Encoder
 from training.moshi_hearing import ANSWER, write
+from training.moshi_intents import numbers, wanted
 from training.moshi_letters import spelled
 from training.moshi_network import BEYOND, Batch, Trainee
 from training.moshi_preset import LossWeights, Shape
@@ -61,7 +62,7 @@ def batch(codec_folder: Path, text: MoshiText, tmp_path_factory: pytest.TempPath
     rng = np.random.default_rng(0)
     batch = collate(rows, ["priya", None], ["calm", None], rng=rng, share=1.0)
     letters, spans = spelled(coded)
-    return dataclasses.replace(batch, letters=letters, spans=spans)
+    return dataclasses.replace(batch, letters=letters, spans=spans, wanted=wanted(coded))
 
 
 @pytest.fixture
@@ -72,7 +73,7 @@ def trainee(text: MoshiText) -> Trainee:
 
 def test_the_loss_is_the_published_one(trainee: Trainee, batch: Batch) -> None:
     """Written out with loops over positions, from the library's own logits and masks."""
-    weights = LossWeights(hearing=0.0, user=0.0, letters=0.0)
+    weights = LossWeights(hearing=0.0, user=0.0, letters=0.0, intent=0.0)
     losses = trainee.losses(batch, weights)
     with torch.no_grad(), no_compile():
         output = trainee.lm(batch.codes, trainee.conditions(batch.voices, batch.emotions))
@@ -101,7 +102,7 @@ def test_the_loss_is_the_published_one(trainee: Trainee, batch: Batch) -> None:
     found = losses.items()
     assert found["text"] == pytest.approx(text, abs=1e-3)
     assert found["total"] == pytest.approx(text + audio, abs=1e-3)
-    assert found["hearing"] == found["user"] == found["letters"] == 0.0
+    assert found["hearing"] == found["user"] == found["letters"] == found["intent"] == 0.0
 
 
 def test_codes_may_be_learnt_at_some_steps_only(trainee: Trainee, batch: Batch) -> None:
@@ -126,6 +127,7 @@ def test_what_lies_beyond_a_row_changes_nothing(trainee: Trainee, batch: Batch) 
         batch.emotions,
         batch.letters,
         batch.spans,
+        batch.wanted,
     )
     weights = LossWeights()
     for ours, theirs in zip(
@@ -157,6 +159,20 @@ def test_letters_are_learnt_from_the_users_codes(trainee: Trainee, batch: Batch)
     assert without["letters"] == 0.0
 
 
+def test_intents_are_asked_for_when_the_answer_begins(trainee: Trainee, batch: Batch) -> None:
+    """The question ends with frame 7, the answer begins in frame 8: one step to know it."""
+    number = numbers()
+    assert batch.wanted.tolist() == [[0, 8, number["greet.hello"]], [1, 8, number["sum.add"]]]
+    trainee.losses(batch, LossWeights()).intent.backward()
+    moved = {n for n, p in trainee.named_parameters() if p.grad is not None and p.grad.any()}
+    assert {"lm.emb.8.weight", "intent_head.weight"} <= moved
+    other = batch.codes.clone()
+    other[:, 9:, 8:] = (other[:, 9:, 8:] + 1) % trainee.lm.card  # what comes later
+    changed = dataclasses.replace(batch, codes=other)
+    before, after = (trainee.losses(b, LossWeights()).items()["intent"] for b in (batch, changed))
+    assert before == after > 0
+
+
 def test_hidden_inputs_are_not_seen(trainee: Trainee, batch: Batch) -> None:
     nothing = dataclasses.replace(batch, hidden=torch.ones_like(batch.codes, dtype=torch.bool))
     other = batch.codes.clone()
@@ -183,7 +199,7 @@ def test_a_call_says_what_training_taught(
     An off-by-one between the streams of training and those of a call could not pass this.
     """
     optimizer = MuonAdamW(trainee, 1e-2, outer=OUTER, weight_decay=0.0)
-    weights = LossWeights(first_codebook=1.0, text_padding=1.0, letters=0.0)
+    weights = LossWeights(first_codebook=1.0, text_padding=1.0, letters=0.0, intent=0.0)
     found: dict[str, float] = {}
     for step in range(STEPS):
         optimizer.set_rate(1e-2 * min(1.0, (STEPS - step) / (STEPS / 2)))

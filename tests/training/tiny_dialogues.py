@@ -27,6 +27,9 @@ def write_codec(folder: Path, seed: int = 1) -> Path:
     return codec.save(mimi, config, folder)
 
 
+INTENTS = ("greet.hello", "sum.add")  # authored ones
+
+
 class NoiseDialogues:
     """`frames` of the user's noise, then as much of the agent's, three words on each side."""
 
@@ -51,5 +54,5 @@ class NoiseDialogues:
             user_words=tuple(spans[:3]),
             voice=("priya", "ravi")[number % 2],
             emotion="calm",
-            exchanges=(Exchange("noise", *texts, {}, *times),),
+            exchanges=(Exchange(INTENTS[number % 2], *texts, {}, *times),),
         )
