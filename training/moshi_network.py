@@ -48,9 +48,10 @@ class Batch:
     def to(self, device: str) -> "Batch":
         """The same on `device`."""
         codes, heard, frames = (p.to(device) for p in (self.codes, self.heard, self.frames))
-        asked = (part.to(device) for part in (self.letters, self.spans, self.wanted))
+        letters, spans, wanted = (p.to(device) for p in (self.letters, self.spans, self.wanted))
         hidden = None if self.hidden is None else self.hidden.to(device)
-        return Batch(codes, heard, frames, self.voices, self.emotions, *asked, hidden)
+        voices, emotions = self.voices, self.emotions
+        return Batch(codes, heard, frames, voices, emotions, letters, spans, wanted, hidden)
 
 
 @dataclass(frozen=True)
