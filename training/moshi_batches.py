@@ -72,7 +72,8 @@ class EpochBatches:
             heard_frames = np.array([dialogue.codes.shape[1] for dialogue in dialogues])
             frames = np.minimum(frames, heard_frames + preset.listening.answer)
         self._seed = (preset.seed, epoch)
-        self._plan = plan(frames, preset.frames_per_batch, np.random.default_rng(self._seed))
+        part = preset.listening if listening else preset
+        self._plan = plan(frames, part.frames_per_batch, np.random.default_rng(self._seed))
 
     def __len__(self) -> int:
         return len(self._plan)
@@ -90,7 +91,9 @@ class EpochBatches:
             rng=rng,
             share=0.0 if self._listening else preset.depth_share,
         )
-        hidden = torch.from_numpy(rng.random(batch.codes.shape) < preset.hidden)
+        hidden = None
+        if preset.hidden and not self._listening:
+            hidden = torch.from_numpy(rng.random(batch.codes.shape) < preset.hidden)
         letters, spans = spelled(chosen)
         return dataclasses.replace(
             batch, letters=letters, spans=spans, wanted=wanted(chosen), hidden=hidden

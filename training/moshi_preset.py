@@ -72,7 +72,8 @@ class Listening:
     sets: int = 0  # none: the run begins with whole dialogues
     size: int = 2_000  # questions of a set
     repeats: int = 3  # epochs in a row that hear one set
-    answer: int = 64  # frames of an answer's text that are learnt
+    answer: int = 24  # frames of an answer's text that are learnt: how it begins says the most
+    frames_per_batch: int = 1_600
 
 
 @dataclass(frozen=True)
@@ -86,8 +87,8 @@ class Preset:
     pieces: int = 3_000  # of the text tokenizer
     weights: LossWeights = field(default_factory=LossWeights)
     hearing_delay: int = 2  # frames after the end of a word in which it must be known
-    # Share of the input tokens that are left out: a model that has its whole history learns the
-    # answers of a set by heart before it learns to listen.
+    # Share of the input tokens of dialogues that are left out: a model that has its whole history
+    # learns the answers of a set by heart before it learns to listen.
     hidden: float = 0.15
     no_voice: float = 0.2  # share of dialogues that name no voice
     no_emotion: float = 0.2
@@ -138,7 +139,12 @@ _HUB = Preset(
 
 PRESETS = {
     "starter": Preset(
-        steps=4_000, listening=Listening(sets=16), depth_share=0.3, eval_every=400, int8=True
+        steps=6_500,
+        listening=Listening(sets=14),
+        depth_share=0.3,
+        learning_rate=2e-3,
+        eval_every=500,
+        int8=True,
     ),
     "gpu": Preset(
         steps=60_000,
@@ -147,7 +153,7 @@ PRESETS = {
         seconds=40,
         set_size=10_000,
         sets=20,
-        listening=Listening(sets=20, size=20_000, repeats=1),
+        listening=Listening(sets=20, size=20_000, repeats=1, frames_per_batch=16_000),
         frames_per_batch=32_000,
         learning_rate=6e-4,
         warmup=500,
@@ -163,7 +169,7 @@ PRESETS = {
         set_size=4,
         repeats=1,
         sets=1,
-        listening=Listening(sets=1, size=4, repeats=1),
+        listening=Listening(sets=1, size=4, repeats=1, frames_per_batch=320),
         frames_per_batch=320,
         warmup=1,
         report_every=1,

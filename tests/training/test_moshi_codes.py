@@ -105,7 +105,7 @@ def test_nothing_is_said_in_a_batch_of_questions(
         questions, questions.frames, text, PRESETS["tiny"], epoch=0, listening=True
     )
     assert sum(len(batch.codes) for batch in batches) == 6
-    assert all(len(batch.frames) == 0 for batch in batches)
+    assert all(len(batch.frames) == 0 and batch.hidden is None for batch in batches)
     assert all((batch.codes[:, 1:9] == BEYOND).all() for batch in batches)
 
 
