@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from models.codec import codebooks, quantizers
 
 KEPT = 0.3  # of the random start stays: no two codes are the same at first
+# The first codebook carries the words and is the smaller vector by nature: heard over the others.
+LOUDER = 5.0
 
 
 @torch.no_grad()
@@ -39,7 +41,7 @@ def start_hearing(lm: LMModel, mimi: MimiModel, seed: int) -> None:
     """Fills the embeddings of both sides' codes, the depformer's own and its output heads.
 
     A quantizer's codebooks go through one projection, so that a frame's vectors add up as they do
-    in the codec. The sizes are those of the random start.
+    in the codec. The sizes are those of the random start, but for what is heard: `LOUDER`.
     """
     assert lm.depformer_emb is not None
     generator = torch.Generator().manual_seed(seed)
@@ -48,6 +50,10 @@ def start_hearing(lm: LMModel, mimi: MimiModel, seed: int) -> None:
     sides = range(0, lm.n_q, books)  # the agent's streams, then the user's
     tables = [[lm.emb[side + book] for side in sides] for book in range(books)]
     _fill(tables, codes, generator)
+    for side in sides:
+        lm.emb[side].weight[: lm.card].mul_(LOUDER)
+        for book in range(1, books):
+            lm.emb[side + book].weight[: lm.card].div_(LOUDER)
     _fill([[table] for table in lm.depformer_emb], codes, generator)
     _fill([[table] for table in lm.linears], codes, generator)
 

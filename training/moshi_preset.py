@@ -139,8 +139,9 @@ _HUB = Preset(
 
 PRESETS = {
     "starter": Preset(
-        steps=6_500,
-        listening=Listening(sets=14),
+        steps=6_400,
+        listening=Listening(sets=12),
+        frames_per_batch=1_600,
         depth_share=0.3,
         learning_rate=2e-3,
         eval_every=500,

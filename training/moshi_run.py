@@ -19,6 +19,7 @@ from training.moshi_average import Average
 from training.moshi_data import Sets
 from training.moshi_ears import start_hearing
 from training.moshi_exam import Exam
+from training.moshi_glance import look_back
 from training.moshi_hearing import HearingExam
 from training.moshi_network import Losses, Trainee
 from training.moshi_optimizer import AdapterAdamW
@@ -59,6 +60,7 @@ class Run:
         self.start = begin(preset, data, out, self.codec, self.sets.aligned, device=device, say=say)
         if not preset.base:
             start_hearing(self.start.lm, self.mimi, preset.seed)
+            look_back(self.start.lm, preset.seed)
         self.text = self.start.text
         self.network = Trainee(self.start.lm).to(device).train()
         self.average = Average(self.network, preset.ema)
