@@ -71,7 +71,9 @@ class Listening:
 
     sets: int = 0  # none: the run begins with whole dialogues
     size: int = 2_000  # questions of a set
-    repeats: int = 3  # epochs in a row that hear one set
+    # Epochs in a row that hear one set. In three, two thousand questions are known by their voices
+    # (intent 0.03 nats, 2.6 on unheard ones), and nothing more is learnt of hearing.
+    repeats: int = 1
     answer: int = 24  # frames of an answer's text that are learnt: how it begins says the most
     frames_per_batch: int = 1_600
 
@@ -139,8 +141,8 @@ _HUB = Preset(
 
 PRESETS = {
     "starter": Preset(
-        steps=6_400,
-        listening=Listening(sets=12),
+        steps=4_630,
+        listening=Listening(sets=18),
         frames_per_batch=1_600,
         depth_share=0.3,
         learning_rate=2e-3,
@@ -154,7 +156,7 @@ PRESETS = {
         seconds=40,
         set_size=10_000,
         sets=20,
-        listening=Listening(sets=20, size=20_000, repeats=1, frames_per_batch=16_000),
+        listening=Listening(sets=20, size=20_000, frames_per_batch=16_000),
         frames_per_batch=32_000,
         learning_rate=6e-4,
         warmup=500,
@@ -170,7 +172,7 @@ PRESETS = {
         set_size=4,
         repeats=1,
         sets=1,
-        listening=Listening(sets=1, size=4, repeats=1, frames_per_batch=320),
+        listening=Listening(sets=1, size=4, frames_per_batch=320),
         frames_per_batch=320,
         warmup=1,
         report_every=1,
