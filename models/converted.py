@@ -2,7 +2,7 @@
 
 Knows nothing about Whisper or Llama beyond what CTranslate2's converter reads from config.json.
 The cache key covers the files' contents, so retrained weights are converted anew and stale ones
-are never served.
+are never served. Weights stored in 8 bits (`int8_files`) are written out for the converter first.
 """
 
 import hashlib
@@ -35,8 +35,8 @@ def ct2_dir(path: Path, quantization: str = "int8") -> Path:
     """The CTranslate2 directory for a checkpoint, converting it when it was not yet.
 
     Args:
-        path: a transformers directory (config.json + safetensors), or one already in CTranslate2's
-            layout (model.bin), which is returned as it is.
+        path: a transformers directory (config.json + safetensors, in 8 bits or more), or one
+            already in CTranslate2's layout (model.bin), which is returned as it is.
         quantization: CTranslate2's name of the stored type (`int8`, `float32`, ...).
 
     Raises:
@@ -67,9 +67,14 @@ def _convert(path: Path, target: Path, quantization: str) -> None:
     """Convert into a scratch directory and rename, so that a killed run leaves nothing half."""
     from ctranslate2.converters import TransformersConverter
 
+    from models.int8_files import is_packed, unpack_directory  # torch comes with it
+
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=target.parent, prefix=".converting-"))
     try:
+        if is_packed(path):
+            # Its steps come out of CTranslate2's own int8 unchanged: both scale a row by its peak.
+            path = unpack_directory(path, scratch / "unpacked")
         copies = [name for name in COPIED if (path / name).exists()]
         converter = TransformersConverter(str(path), copy_files=copies)
         converter.convert(str(scratch / "model"), quantization=quantization)

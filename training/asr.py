@@ -5,20 +5,21 @@
 Speaks the sentences of `corpus.py` with espeak-ng in many voices, damages the audio as rooms and
 telephones do, and trains encoder, decoder and a CTC head together. Presets: `starter` (two CPU
 cores, two hours), `gpu` (larger, minutes on one GPU), `tiny` (tests). Writes checkpoints every few
-minutes, `metrics.jsonl`, `learning_curve.svg` and `export/`, the weights in transformers' layout.
+minutes, `run.json`, `metrics.jsonl`, `learning_curve.svg` and `export/`, the weights in
+transformers' layout.
 Interrupt it whenever you like: `--resume` goes on with the very next batch.
 """
 
-import dataclasses
 from pathlib import Path
 
-import torch
-
 from training import corpus
-from training.asr_export import export
 from training.asr_preset import PRESETS
-from training.asr_run import Run
-from training.interruptible import ended_by_signals, require_place
+from training.asr_run import AsrRecipe
+from training.device import choose_device
+from training.interruptible import require_place
+from training.record import write_settings
+from training.run import carry_out
+from training.schedule import choose
 
 
 def main(
@@ -46,21 +47,10 @@ def main(
         ValueError: unknown preset, nothing to resume, or a finished run without `resume`.
         corpus.DataMissing: no text where `data` says.
     """
-    if preset not in PRESETS:
-        raise ValueError(f"no preset {preset!r}: choose {', '.join(PRESETS)}")
-    chosen = PRESETS[preset]
-    if steps:
-        chosen = dataclasses.replace(chosen, steps=steps)
-    root, folder = corpus.data_root(data), Path(out)
+    chosen = choose(PRESETS, preset, steps=steps)
+    root, folder, device = corpus.data_root(data), Path(out), choose_device(device)
     require_place(folder, resume=resume)
-    run = Run(chosen, root, folder, device=device or _device())
-    if resume:
-        run.load()
-
-    with ended_by_signals(run):
-        run.train(stop_after)
-    return export(run.average, run.tokenizer, run.speech.letter_lm, folder / "export")
-
-
-def _device() -> str:
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    write_settings(folder, chosen, device)
+    recipe = AsrRecipe(chosen, root, folder, device=device)
+    carry_out(recipe, chosen, folder, resume=resume, stop_after=stop_after)
+    return recipe.export()

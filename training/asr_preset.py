@@ -4,32 +4,26 @@ import dataclasses
 from dataclasses import dataclass
 
 from training.asr_network import Size
+from training.schedule import Schedule
 
 
-@dataclass(frozen=True)
-class Preset:
+@dataclass(frozen=True, kw_only=True)
+class Preset(Schedule):
     """Everything that decides a run, but for data and place."""
 
-    steps: int
+    warmup: int = 250  # steps
     size: Size = dataclasses.field(default_factory=Size)
     pieces: int = 640  # text pieces of the vocabulary
     frames_per_batch: int = 6_000  # mel frames, padding included
-    learning_rate: float = 1e-3
-    warmup: int = 250  # steps
-    decay: float = 0.3  # the last part of the steps, in which the rate falls to zero
     smoothing: float = 0.05
     guided: int = 9_000  # steps, over which leading the decoder's attention fades out
     ema: float = 0.998
     rendition_sets: int = 5  # voices each sentence gets before the first one is heard again
     dialogue_share: int = 9_000  # sentences of our own dialogues an epoch takes
     language_seeds: int = 4  # times our dialogues are composed for the letter model
-    report_every: int = 20  # steps
-    eval_every: int = 500
     eval_sentences: int = 100  # of each test
-    checkpoint_seconds: float = 180.0
     loader_processes: int = 1
     render_processes: int = 2
-    seed: int = 1
 
 
 PRESETS = {
@@ -51,7 +45,6 @@ PRESETS = {
         size=Size(384, 6, 6, 3),
         pieces=1_000,
         frames_per_batch=60_000,
-        learning_rate=1e-3,
         rendition_sets=12,
         loader_processes=12,
         render_processes=12,

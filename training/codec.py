@@ -6,20 +6,24 @@ Hears callers in many espeak-ng voices, noises and rooms, and the agent in its o
 learns to say them again from eight codes every 80 ms. The first code of a frame is taught to carry
 words: it points at the states of a recogniser (`--asr`) and spells the letters that are said.
 Presets: `starter` (one CPU core, an hour), `gpu` (Mimi's own size, with an adversary), `tiny`
-(tests). Writes checkpoints every few minutes, `metrics.jsonl`, `learning_curve.svg`, `samples/` and
-`export/`, the codec as `models.codec` loads it. Interrupt it whenever you like: `--resume` goes on
-with the very next batch. What the codes carry is measured by `python -m training.codec_probe`.
+(tests). Writes checkpoints every few minutes, `run.json`, `metrics.jsonl`, `learning_curve.svg`,
+`samples/` and `export/`, the codec as `models.codec` loads it. Interrupt it whenever you like:
+`--resume` goes on with the very next batch. What the codes carry is measured by
+`python -m training.codec_probe`.
 """
 
-import dataclasses
 from pathlib import Path
 
-import torch
+from moshi.utils.compile import no_compile
 
 from training import corpus
 from training.codec_preset import PRESETS
-from training.codec_run import Run
-from training.interruptible import ended_by_signals, require_place
+from training.codec_run import CodecRecipe
+from training.device import choose_device
+from training.interruptible import require_place
+from training.record import write_settings
+from training.run import carry_out
+from training.schedule import choose
 
 ASR = Path("weights/starter/asr")
 
@@ -53,18 +57,11 @@ def main(
         codec_teacher.TeacherMissing: no recogniser where `asr` says.
         models.espeak.EspeakMissing: no synthesizer installed.
     """
-    if preset not in PRESETS:
-        raise ValueError(f"no preset {preset!r}: choose {', '.join(PRESETS)}")
-    chosen = PRESETS[preset]
-    if steps:
-        chosen = dataclasses.replace(chosen, steps=steps)
-    root, folder = corpus.data_root(data), Path(out)
+    chosen = choose(PRESETS, preset, steps=steps)
+    root, folder, device = corpus.data_root(data), Path(out), choose_device(device)
     require_place(folder, resume=resume)
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    run = Run(chosen, root, Path(asr), folder, device=device)
-    if resume:
-        run.load()
-
-    with ended_by_signals(run):
-        run.train(stop_after)
-    return run.export()
+    write_settings(folder, chosen, device)
+    recipe = CodecRecipe(chosen, root, Path(asr), folder, device=device)
+    with no_compile():
+        carry_out(recipe, chosen, folder, resume=resume, stop_after=stop_after)
+    return recipe.export()

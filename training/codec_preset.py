@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from moshi.models import loaders
 
 from models.codec import CODEBOOKS, SAMPLE_RATE, Config
+from training.schedule import Schedule
 
 FRAME = 1_920  # samples; 80 ms, 12.5 Hz
 
@@ -69,19 +70,18 @@ class Weights:
     features: float = 2.0  # of matching the discriminator's features, times `adversary`
 
 
-@dataclass(frozen=True)
-class Preset:
+@dataclass(frozen=True, kw_only=True)
+class Preset(Schedule):
     """Everything that decides a run, but for data and place."""
 
-    steps: int
+    learning_rate: float = 3e-3
+    warmup: int = 30  # steps
+    decay: float = 0.4
     shape: Shape = dataclasses.field(default_factory=Shape)
     weights: Weights = dataclasses.field(default_factory=Weights)
     rows: int = 16  # crops of a batch
     spoken_rows: int = 6  # of them, the first, are decoded too; the others are callers'
     crop_frames: int = 26  # of 80 ms
-    learning_rate: float = 3e-3
-    warmup: int = 30  # steps
-    decay: float = 0.4  # the last part of the steps, in which the rate falls to zero
     continuous: int = 300  # steps before the codebooks are made of what the encoder says
     codebook_batches: int = 120  # whose latents those first codebooks are clustered from
     # Of the spoken rows are in one of the agent's voices. A codec that says nothing else has only
@@ -92,15 +92,11 @@ class Preset:
     replies: int = 1_500  # the agent says in a set
     sets: int = 3
     steps_per_set: int = 1_000
-    report_every: int = 20  # steps
-    eval_every: int = 500
     eval_sentences: int = 60
-    checkpoint_seconds: float = 180.0
     quantizer_dropout: float = 0.5  # of the steps use fewer acoustic codebooks, 1 to 6
     threads: int = 1  # on a CPU
     loader_processes: int = 1
     render_processes: int = 1
-    seed: int = 1
 
 
 PRESETS = {

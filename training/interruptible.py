@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
+from training.checkpoint import FILE
+
 
 class Stoppable(Protocol):
     """A run that looks at `stopping` between steps."""
@@ -19,7 +21,7 @@ class Stoppable(Protocol):
 
 def require_place(folder: Path, *, resume: bool) -> None:
     """Raises ValueError, with the remedy, for a run to resume that is not there, or one that is."""
-    if resume != (folder / "checkpoint.pt").exists():
+    if resume != (folder / FILE).exists():
         remedy = "leave out --resume" if resume else "add --resume, or give another --out"
         raise ValueError(f"{folder} holds {'no' if resume else 'a'} checkpoint: {remedy}")
 

@@ -11,7 +11,7 @@ import torch
 from tokenizers import Tokenizer
 
 from training.dialogues import Composer, Conversation, Split, load, template_words
-from training.llm_preset import Recipe
+from training.llm_preset import Preset
 from training.llm_tokenizer import BOS, EOS, PAD, ROLES, SPECIAL
 
 IGNORED = -100  # the label cross_entropy skips
@@ -95,16 +95,16 @@ class Encoder:
         return ids
 
 
-def batches(recipe: Recipe, encoder: Encoder, split: Split, first: int = 0) -> Iterator[Batch]:
+def batches(preset: Preset, encoder: Encoder, split: Split, first: int = 0) -> Iterator[Batch]:
     """Ids and labels `[B, T]`, endless; batch `first` onwards of the seed's own sequence."""
     pool = first // _POOL
     skip = first % _POOL
     while True:
-        seed = recipe.seed * 1_000_003 + pool
-        short = split == "train" and pool * _POOL < recipe.short_share * recipe.steps
-        turns = min(2, recipe.turns) if short else recipe.turns
+        seed = preset.seed * 1_000_003 + pool
+        short = split == "train" and pool * _POOL < preset.short_share * preset.steps
+        turns = min(2, preset.turns) if short else preset.turns
         composer = Composer(seed, split, prompted=0.35 if short else 0.95)
-        rows_a_batch = recipe.batch * (5 if short else 1)  # about as many tokens either way
+        rows_a_batch = preset.batch * (5 if short else 1)  # about as many tokens either way
         talks = [composer.conversation(turns) for _ in range(_POOL * rows_a_batch)]
         rows = sorted((encoder.encode(talk) for talk in talks), key=lambda row: len(row.ids))
         cuts = [rows[at : at + rows_a_batch] for at in range(0, len(rows), rows_a_batch)]

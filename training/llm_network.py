@@ -10,22 +10,22 @@ from torch.nn import functional
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from training.llm_batches import IGNORED, PAD_ID, Batch
-from training.llm_preset import Recipe
+from training.llm_preset import Preset
 from training.llm_tokenizer import BOS, EOS
 
 
-def build(recipe: Recipe, tokenizer: Tokenizer) -> LlamaForCausalLM:
-    """A fresh model of the recipe's shape."""
-    torch.manual_seed(recipe.seed)
+def build(preset: Preset, tokenizer: Tokenizer) -> LlamaForCausalLM:
+    """A fresh model of the preset's shape."""
+    torch.manual_seed(preset.seed)
     model = LlamaForCausalLM(
         LlamaConfig(
             vocab_size=tokenizer.get_vocab_size(),
-            hidden_size=recipe.width,
-            intermediate_size=recipe.inner,
-            num_hidden_layers=recipe.layers,
-            num_attention_heads=recipe.heads,
-            num_key_value_heads=recipe.heads,
-            max_position_embeddings=recipe.context,
+            hidden_size=preset.width,
+            intermediate_size=preset.inner,
+            num_hidden_layers=preset.layers,
+            num_attention_heads=preset.heads,
+            num_key_value_heads=preset.heads,
+            max_position_embeddings=preset.context,
             tie_word_embeddings=True,
             bos_token_id=tokenizer.token_to_id(BOS),
             eos_token_id=tokenizer.token_to_id(EOS),
@@ -35,13 +35,13 @@ def build(recipe: Recipe, tokenizer: Tokenizer) -> LlamaForCausalLM:
     return model
 
 
-def intent_head(recipe: Recipe, intents: int) -> nn.Linear:
+def intent_head(preset: Preset, intents: int) -> nn.Linear:
     """Names what the caller wants from the state in which an answer begins.
 
     Only there while training. Which of the replies of an intent follows is chance, so their words
     alone teach slowly which questions are alike; this says it outright. Not exported.
     """
-    return nn.Linear(recipe.width, intents)
+    return nn.Linear(preset.width, intents)
 
 
 def loss_of(

@@ -1,10 +1,13 @@
 """How good a language model is at the authored dialogues, asked as a caller would ask it.
 
+    python -m training.llm_score weights/starter/llm [--out quality.json]
+
 Goes through `models.llama` on the CTranslate2 conversion, the same path a call takes. Counts
 fitting replies to the unseen wordings by the written key, replies whose script is mixed or
 broken, and names remembered after other talk. Knows nothing about training.
 """
 
+import argparse
 import json
 import random
 import re
@@ -170,3 +173,11 @@ def _ask(llama: Llama, call: list[Message], text: str) -> str:
     reply = llama.reply(call, max_tokens=_MAX_TOKENS)
     call.append({"role": "assistant", "content": reply})
     return reply
+
+
+if __name__ == "__main__":
+    options = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    options.add_argument("path", type=Path, help="a directory that models.llama loads")
+    options.add_argument("--out", type=Path, help="where the figures and the misses go, as JSON")
+    told = options.parse_args()
+    report(told.path, told.out)

@@ -11,16 +11,16 @@ unless a stereo dataset in moshi-finetune's format is given. Writes checkpoints,
 on with the very next batch.
 """
 
-import dataclasses
 from pathlib import Path
-
-import torch
 
 from models.weights import resolve
 from training import corpus
-from training.interruptible import ended_by_signals, require_place
+from training.device import choose_device
+from training.interruptible import require_place
 from training.moshi_preset import PRESETS
-from training.moshi_run import Run
+from training.moshi_run import MoshiRecipe
+from training.run import carry_out
+from training.schedule import choose
 
 
 def main(
@@ -56,23 +56,9 @@ def main(
         WeightsMissing, CodecError, CheckpointInvalid: codec or base cannot be used.
         corpus.DataMissing: no text where `data` says.
     """
-    if preset not in PRESETS:
-        raise ValueError(f"no preset {preset!r}: choose {', '.join(PRESETS)}")
-    changes = {"steps": steps, "base": base}
-    chosen = dataclasses.replace(PRESETS[preset], **{k: v for k, v in changes.items() if v})
-    root, folder = corpus.data_root(data), Path(out)
+    chosen = choose(PRESETS, preset, steps=steps, base=base)
+    root, folder, device = corpus.data_root(data), Path(out), choose_device(device)
     require_place(folder, resume=resume)
-    run = Run(
-        chosen,
-        root,
-        resolve(codec),
-        folder,
-        manifest=dialogues,
-        device=device or ("cuda" if torch.cuda.is_available() else "cpu"),
-    )
-    if resume:
-        run.load()
-
-    with ended_by_signals(run):
-        run.train(stop_after)
-    return run.export()
+    recipe = MoshiRecipe(chosen, root, resolve(codec), folder, manifest=dialogues, device=device)
+    carry_out(recipe, chosen, folder, resume=resume, stop_after=stop_after)
+    return recipe.export()

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from models.moshi_config import Config, published_config, with_conditioners
+from training.schedule import Schedule
 
 
 @dataclass(frozen=True)
@@ -78,11 +79,11 @@ class Listening:
     frames_per_batch: int = 1_600
 
 
-@dataclass(frozen=True)
-class Preset:
+@dataclass(frozen=True, kw_only=True)
+class Preset(Schedule):
     """Everything that decides a run, but for data and place."""
 
-    steps: int
+    report_every: int = 10  # steps
     shape: Shape = field(default_factory=Shape)  # of a model trained from scratch
     base: str = ""  # weights address of a Moshi to start from, instead of `shape`
     lora: Lora | None = None
@@ -103,21 +104,14 @@ class Preset:
     accumulate: int = 1  # batches a step
     # Share of a batch's frames whose codes the depformer learns: it costs more than all the rest.
     depth_share: float = 1.0
-    learning_rate: float = 1e-3
-    warmup: int = 200  # steps
-    decay: float = 0.3  # the last part of the steps, in which the rate falls to zero
     weight_decay: float = 0.05
     ema: float = 0.998
     checkpointing: bool = False  # recompute activations on the way back: less memory, more time
-    report_every: int = 10  # steps
-    eval_every: int = 500
     eval_questions: int = 48
     answer_seconds: float = 8.0  # that an answer is waited for
-    checkpoint_seconds: float = 180.0
     int8: bool = False  # store the weights in 8 bits, for a model that travels with the code
     encode_processes: int = 1
     ahead: bool = True  # encode the next epoch's dialogues while this one trains
-    seed: int = 1
 
 
 _HUB = Preset(
@@ -141,8 +135,8 @@ _HUB = Preset(
 
 PRESETS = {
     "starter": Preset(
-        steps=4_630,
-        listening=Listening(sets=18),
+        steps=3_970,
+        listening=Listening(sets=13),
         frames_per_batch=1_600,
         depth_share=0.3,
         learning_rate=2e-3,

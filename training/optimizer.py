@@ -6,10 +6,36 @@ learning rate. What it brings and costs is measured in docs/decisions.md. Embedd
 biases and norms stay with AdamW.
 """
 
-from typing import Any
+from typing import Any, Protocol
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+
+
+class Optimizer(Protocol):
+    """What `descend` steps."""
+
+    def set_rate(self, lr: float, /) -> None:
+        """The learning rate of the next step."""
+        ...
+
+    def step(self) -> None:
+        """Moves the weights by their gradients."""
+        ...
+
+    def zero_grad(self) -> None:
+        """Forgets the gradients."""
+        ...
+
+
+def descend(optimizer: Optimizer, network: nn.Module, rate: float, limit: float) -> Tensor:
+    """Moves the weights by their gradients, clipped to the norm `limit`; returns what it was."""
+    optimizer.set_rate(rate)
+    norm = torch.nn.utils.clip_grad_norm_(network.parameters(), limit)
+    if torch.isfinite(norm):  # a step over a cliff would end the run
+        optimizer.step()
+    optimizer.zero_grad()
+    return norm
 
 
 class MuonAdamW:

@@ -2,9 +2,7 @@
 
 import dataclasses
 import json
-import random
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,46 +13,17 @@ from transformers import WhisperForConditionalGeneration
 
 from models.converted import ct2_dir
 from models.whisper import Guards, Recognizer
-from tests.training.words import WORDS
-from training import asr, corpus
+from tests.training.runs import kill_in, losses
+from training import asr
 from training.asr_network import Batch, HybridWhisper, Size, whisper_config
-from training.asr_run import Run
-from training.curve import draw_curve
-
-
-@pytest.fixture
-def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A data directory of our own sentences, and no more of our dialogues than that."""
-    rng = random.Random(0)
-    text = tmp_path / "data" / "text"
-    text.mkdir(parents=True)
-    for source in corpus.SOURCES:
-        lines = {" ".join(rng.sample(WORDS, rng.randint(2, 4))) for _ in range(12)}
-        written = [json.dumps({source.key: s}) if source.key else s for s in sorted(lines)]
-        (text / source.file).write_text("\n".join(written), encoding="utf-8")
-    dialogues = {
-        "train": WORDS[:12],
-        "held_out": [f"{a} {b}" for a, b in zip(WORDS, WORDS[3:], strict=False)],
-    }
-    monkeypatch.setattr(corpus, "dialogue_sentences", lambda split, seed=0: dialogues[split])
-    corpus.source_sentences.cache_clear()
-    yield tmp_path / "data"
-    corpus.source_sentences.cache_clear()
-
-
-@pytest.fixture(autouse=True)
-def few_cores() -> None:
-    torch.set_num_threads(1)
-
-
-def losses(out: Path) -> dict[int, float]:
-    rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-    return {row["step"]: row["loss"] for row in rows if "loss" in row}
+from training.asr_run import AsrRecipe
 
 
 def test_recipe_writes_weights_that_every_reader_loads(data: Path, tmp_path: Path) -> None:
     exported = asr.main("tiny", data, tmp_path / "run", device="cpu")
     assert (tmp_path / "run" / "learning_curve.svg").read_text().startswith("<svg")
+    settings = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert settings["preset"]["size"]["width"] == asr.PRESETS["tiny"].size.width
     model = WhisperForConditionalGeneration.from_pretrained(exported)
     assert model.dtype == torch.float16
     assert model.generation_config.suppress_tokens
@@ -81,12 +50,8 @@ def test_killed_run_goes_on_with_the_same_losses(
     # The same recordings: espeak is not sample-exact from one process or utterance to the next.
     shutil.copytree(tmp_path / "whole" / "speech", tmp_path / "parts" / "speech")
 
-    def killed(self: Run, *_: object) -> None:
-        if self.step == 3:
-            raise KeyboardInterrupt  # as abrupt as a signal nobody handles: nothing is saved after
-
     with monkeypatch.context() as patch:
-        patch.setattr(Run, "_follow", killed)
+        kill_in(patch, AsrRecipe, 2)
         with pytest.raises(KeyboardInterrupt):
             asr.main("tiny", data, tmp_path / "parts", device="cpu")
     asr.main("tiny", data, tmp_path / "parts", resume=True, device="cpu")
@@ -134,25 +99,3 @@ def test_it_learns_what_it_hears() -> None:
     assert last.attention.item() < 0.1 * first.attention.item()
     assert last.ctc.item() < 0.1 * first.ctc.item()
     assert network.eval().transcribe(mel, [33, 39], 8) == pieces
-
-
-def test_rate_warms_up_stays_and_falls(data: Path, tmp_path: Path) -> None:
-    run = Run(asr.PRESETS["tiny"], data, tmp_path / "run", device="cpu")
-    run.preset = dataclasses.replace(run.preset, steps=100, warmup=10, decay=0.5)
-    rates = []
-    for run.step in range(100):
-        rates.append(run._rate() / run.preset.learning_rate)
-    assert rates[:10] == pytest.approx([i / 10 for i in range(1, 11)])
-    assert rates[10:50] == pytest.approx([1.0] * 40)
-    assert all(a > b for a, b in zip(rates[50:], rates[51:], strict=False))
-    assert 0 < rates[-1] < 0.02
-
-
-def test_curve_is_drawn_from_the_rows(tmp_path: Path) -> None:
-    rows = [{"step": s, "seconds": 60 * s, "wer_x": 1 / s} for s in (1, 2, 4)]
-    (tmp_path / "m.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    draw_curve(tmp_path / "m.jsonl", tmp_path / "c.svg")
-    svg = (tmp_path / "c.svg").read_text()
-    assert svg.count("<polyline") == 1
-    assert "x 25.0%" in svg
-    assert "4 min" in svg

@@ -2,8 +2,6 @@
 
 import copy
 import dataclasses
-import json
-import random
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,8 +15,9 @@ from torch.nn import functional as F
 from models import codec as codecs
 from models.audio import dbfs
 from models.letter_lm import LetterLM
+from tests.training.runs import kill_in, losses, rows
 from tests.training.words import WORDS
-from training import codec, codec_data, corpus
+from training import codec, codec_data
 from training.asr_export import export
 from training.asr_network import HybridWhisper, Size, whisper_config
 from training.asr_tokenizer import LETTER_COUNT, letter_ids, train_tokenizer
@@ -28,7 +27,7 @@ from training.codec_losses import SpectralDistance, direction_loss, word_loss
 from training.codec_network import TrainedCodec
 from training.codec_preset import FRAME, PRESETS, Weights
 from training.codec_probe import Probe, letter_errors, train
-from training.codec_run import Run
+from training.codec_run import CodecRecipe
 from training.codec_speech import Recordings, agent_sentences, caller_jobs, record, reply_jobs
 from training.codec_teacher import States, Teacher, TeacherMissing, remember
 from training.utterances import HELD_OUT_VARIANTS
@@ -37,8 +36,7 @@ TINY = PRESETS["tiny"]
 
 
 @pytest.fixture(autouse=True)
-def few_cores() -> Iterator[None]:
-    torch.set_num_threads(1)
+def _uncompiled() -> Iterator[None]:
     with no_compile():
         yield
 
@@ -60,33 +58,14 @@ def asr(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A data directory of our own sentences, and few of our dialogues."""
-    rng = random.Random(0)
-    text = tmp_path / "data" / "text"
-    text.mkdir(parents=True)
-    for source in corpus.SOURCES:
-        lines = {" ".join(rng.sample(WORDS, rng.randint(2, 4))) for _ in range(12)}
-        written = [json.dumps({source.key: s}) if source.key else s for s in sorted(lines)]
-        (text / source.file).write_text("\n".join(written), encoding="utf-8")
-    said = {
-        "train": WORDS[:12],
-        "held_out": [f"{a} {b}" for a, b in zip(WORDS, WORDS[3:], strict=False)],
-    }
-    monkeypatch.setattr(corpus, "dialogue_sentences", lambda split, seed=0: said[split])
+def data(data: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """And few of our dialogues' answers."""
     monkeypatch.setattr(codec_data, "agent_sentences", lambda count, seed: WORDS[:count])
-    corpus.source_sentences.cache_clear()
-    yield tmp_path / "data"
-    corpus.source_sentences.cache_clear()
+    return data
 
 
 def spoken(tmp_path: Path, texts: list[str]) -> Recordings:
     return Recordings(record(caller_jobs(texts, "test", HELD_OUT_VARIANTS), tmp_path))
-
-
-def losses(out: Path) -> dict[int, float]:
-    rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-    return {row["step"]: row["loss"] for row in rows if "loss" in row}
 
 
 # -- the recipe ---------------------------------------------------------------------------------
@@ -107,8 +86,7 @@ def test_recipe_writes_a_codec_that_streams(data: Path, asr: Path, tmp_path: Pat
     assert torch.allclose(torch.cat(pieces, -1), latents, atol=1e-3 * float(latents.abs().max()))
     assert (tmp_path / "run" / "learning_curve.svg").read_text().startswith("<svg")
     assert len(list((tmp_path / "run" / "samples").glob("agent-*.wav"))) == 2  # and its original
-    rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").open()]
-    scores = rows[-1]
+    scores = rows(tmp_path / "run")[-1]
     assert {"log_mel_agent", "wer_agent", "wer_agent_original"} <= scores.keys()
     assert min(scores["cer_codes_callers"], scores["cer_codes_agent"]) >= 0
     assert len(scores["perplexity"]) == codecs.CODEBOOKS
@@ -122,31 +100,20 @@ def test_killed_run_goes_on_with_the_same_losses(
         TINY, steps=9, eval_every=100, checkpoint_seconds=-1.0, eval_sentences=0
     )
     monkeypatch.setitem(codec.PRESETS, "tiny", preset)
-    monkeypatch.setattr(Run, "evaluate", lambda self: {})
+    monkeypatch.setattr(CodecRecipe, "evaluate", lambda self: {})
     codec.main("tiny", data, tmp_path / "whole", asr=asr, device="cpu")
     # The same recordings: espeak is not sample-exact from one process or utterance to the next.
     shutil.copytree(tmp_path / "whole" / "speech", tmp_path / "parts" / "speech")
-    honest = Run._report
-
-    def killed(self: Run, *args: object) -> None:
-        if self.step in (1, 6):
-            raise KeyboardInterrupt  # as abrupt as a signal nobody handles: nothing is saved after
-        honest(self, *args)  # pyright: ignore[reportArgumentType]
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Run, "_report", killed)
-        with pytest.raises(KeyboardInterrupt):
-            codec.main("tiny", data, tmp_path / "parts", asr=asr, device="cpu")
-        patch.setattr(Run, "_report", lambda self, *a: killed(self, *a) if self.step > 1 else None)
-        with pytest.raises(KeyboardInterrupt):
-            codec.main("tiny", data, tmp_path / "parts", asr=asr, device="cpu")
+    for number, resume in ((1, False), (5, True)):
+        with monkeypatch.context() as patch:
+            kill_in(patch, CodecRecipe, number)
+            with pytest.raises(KeyboardInterrupt):
+                codec.main("tiny", data, tmp_path / "parts", asr=asr, resume=resume, device="cpu")
     codec.main("tiny", data, tmp_path / "parts", asr=asr, resume=True, device="cpu")
     whole, parts = losses(tmp_path / "whole"), losses(tmp_path / "parts")
     assert sorted(whole) == list(range(1, 10))
     assert len(set(whole.values())) == 9
-    assert {step: parts[step] for step in (2, 3, 4, 5, 6, 7, 8, 9)} == {
-        step: whole[step] for step in (2, 3, 4, 5, 6, 7, 8, 9)
-    }
+    assert parts == whole
 
 
 def test_it_does_not_trample_on_a_run(data: Path, asr: Path, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from models.moshi_config import build
 from models.moshi_text import MoshiText
 from tests.training.tiny_dialogues import NoiseDialogues, write_codec
 from tests.training.words import WORDS
-from training.moshi_average import Average
+from training.average import Average
 from training.moshi_batches import collate, row
 from training.moshi_codes import CodedDialogues, Encoder
 from training.moshi_hearing import ANSWER, write

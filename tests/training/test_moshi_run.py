@@ -5,7 +5,6 @@ import dataclasses
 import io
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,25 +18,19 @@ from models.moshi_checkpoint import CodecMismatch, load, read, save
 from models.moshi_config import build
 from models.moshi_text import MoshiText
 from tests.models.test_moshi_checkpoint import text_logits
+from tests.training.runs import rows
 from tests.training.tiny_dialogues import write_codec
 from training import moshi, moshi_start
 from training.dialogues import Composer
 from training.moshi_budget import TextBudgetExceeded
 from training.moshi_exam import TESTS
 from training.moshi_preset import PRESETS, Lora, Preset
-from training.moshi_run import Run
+from training.moshi_run import MoshiRecipe
 from training.moshi_tokenizer import train
+from training.run import Run, carry_out
 
 TINY = PRESETS["tiny"]
 pytestmark = [pytest.mark.timeout(600), pytest.mark.slow]  # where every core is taken
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def texts(data: Path, seeds: int) -> list[str]:
@@ -68,10 +61,6 @@ def finished(place: Path) -> Path:
         patch.setattr(moshi_start, "training_texts", texts)
         moshi.main("tiny", place / "data", str(place / "codec"), place / "run", device="cpu")
     return place / "run"
-
-
-def rows(out: Path) -> list[dict[str, float]]:
-    return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
 
 
 def test_the_recipe_notes_what_it_did(finished: Path) -> None:
@@ -123,29 +112,32 @@ def test_the_export_is_a_moshi_that_calls_can_use(finished: Path, place: Path) -
         assert torch.equal(ours, theirs), name
 
 
-def begin(place: Path, out: Path, preset: Preset = TINY) -> Run:
-    return Run(preset, place / "data", place / "codec", out, say=lambda _: None)
+def quiet(_: object) -> None:
+    pass
 
 
-def test_a_killed_run_goes_on_with_the_same_losses(place: Path, tmp_path: Path) -> None:
+def begin(place: Path, out: Path, preset: Preset = TINY, codec: str = "codec") -> MoshiRecipe:
+    return MoshiRecipe(preset, place / "data", place / codec, out, say=quiet)
+
+
+def test_a_killed_run_goes_on_with_the_same_losses(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     preset = dataclasses.replace(TINY, steps=5, eval_every=100, accumulate=1)
     preset = dataclasses.replace(preset, set_size=3, sets=2, repeats=1, frames_per_batch=160)
-    whole = begin(place, tmp_path / "whole", preset)
     # Five steps of it are not worth being examined.
-    whole.exam.sit = whole.hearing_exam.sit = lambda *_, **__: {}
-    whole.train()
-    parts = begin(place, tmp_path / "parts", preset)
-    parts.train(stop_after=2)
-    parts._step([parts.sets.epoch(0, parts.text)[0]])  # lost with the kill: not in the checkpoint
-    again = begin(place, tmp_path / "parts", preset)
-    again.exam.sit = whole.exam.sit
-    again.load()
-    assert again.step == 2
-    again.train()
-    assert (again.step, again.epoch, again.batch) == (whole.step, whole.epoch, whole.batch)
+    monkeypatch.setattr(MoshiRecipe, "evaluate", lambda self: {})
+    whole, parts, again = (
+        begin(place, tmp_path / name, preset) for name in ("whole", "parts", "parts")
+    )
+    carry_out(whole, preset, tmp_path / "whole")
+    run = carry_out(parts, preset, tmp_path / "parts", stop_after=2)
+    run.recipe.step(next(run.recipe.batches(2)), 2, 1e-3)  # lost with the kill: it is not saved
+    run = carry_out(again, preset, tmp_path / "parts", resume=True)
+    assert (run.step, again.epoch, again.batch) == (5, whole.epoch, whole.batch)
     by_step = [
-        {row["step"]: row["total"] for row in rows(run.out) if "total" in row}
-        for run in (whole, again)
+        {row["step"]: row["total"] for row in rows(recipe.out) if "total" in row}
+        for recipe in (whole, again)
     ]
     assert sorted(by_step[0]) == [1, 2, 3, 4, 5]
     assert by_step[0] == by_step[1]
@@ -158,10 +150,10 @@ def test_a_checkpoint_of_another_shape_or_codec_is_refused(place: Path, finished
     copied = place / "other"
     shutil.copytree(finished, copied)
     with pytest.raises(ValueError, match="another preset"):
-        begin(place, copied, other).load()
+        Run(begin(place, copied, other), other, copied).load()
     write_codec(place / "codec2", seed=5)
     with pytest.raises(ValueError, match="another codec"):
-        Run(TINY, place / "data", place / "codec2", copied, say=lambda _: None).load()
+        Run(begin(place, copied, codec="codec2"), TINY, copied).load()
 
 
 def test_it_does_not_trample_on_a_run(place: Path, finished: Path) -> None:
@@ -206,16 +198,16 @@ def test_lora_on_a_base_with_a_new_vocabulary(
         TINY, base=str(english_base), lora=Lora(4, 2.0), learning_rate=1e-2, eval_every=100
     )
     said: list[str] = []
-    run = Run(preset, place / "data", place / "codec", tmp_path, say=said.append)
-    run.exam.sit = lambda *_, **__: {}
+    recipe = MoshiRecipe(preset, place / "data", place / "codec", tmp_path, say=said.append)
+    recipe.exam.sit = lambda *_, **__: {}
     assert any("own tokenizer does not do" in line for line in said)
-    lm = run.start.lm
+    lm = recipe.start.lm
     base = load(read(tmp_path / "base"))
-    assert base.text_card == lm.text_card == run.text.card > 1_000
+    assert base.text_card == lm.text_card == recipe.text.card > 1_000
     lm.eval()
     assert torch.equal(text_logits(lm), text_logits(base))  # a fresh adapter changes nothing
     lm.train()
-    trained = {n for n, p in run.network.named_parameters() if p.requires_grad}
+    trained = {n for n, p in recipe.network.named_parameters() if p.requires_grad}
     assert {"lm.text_emb.weight", "lm.depformer_text_emb.weight"} < trained
     assert "lm.text_linear.weight" in trained
     assert not any("text_linear.lora" in name for name in trained)
@@ -223,8 +215,8 @@ def test_lora_on_a_base_with_a_new_vocabulary(
     assert any("transformer.layers.0.self_attn.in_projs.0.lora_A" in name for name in trained)
     assert not any("transformer" in name and "frozen_W" in name for name in trained)
     frozen = {n: p.detach().clone() for n, p in lm.named_parameters() if not p.requires_grad}
-    run.train()
-    exported = run.export()
+    carry_out(recipe, preset, tmp_path)
+    exported = recipe.export()
     for name, parameter in lm.named_parameters():
         if name in frozen:
             assert torch.equal(parameter, frozen[name]), name
@@ -232,7 +224,7 @@ def test_lora_on_a_base_with_a_new_vocabulary(
     assert adapter.card.base.address == str(tmp_path / "base")
     assert MoshiText.load(next(exported.glob("tokenizer_spm_*"))).card == lm.text_card
     lm.eval()
-    with run.average.applied():
+    with recipe.average.applied():
         trained_logits = text_logits(lm)
     assert not torch.allclose(trained_logits, text_logits(base), atol=1e-2)
     assert adapter.card.base.shape == Base.of(base).shape
@@ -245,18 +237,18 @@ def test_a_base_whose_tokenizer_does_is_left_as_it_is(
 ) -> None:
     """An exported model is a base like any other; adapters then belong to its own address."""
     preset = dataclasses.replace(TINY, base=str(finished / "export"), lora=Lora(2, 2.0))
-    run = begin(place, tmp_path, preset)
-    assert run.start.base == str(finished / "export")
+    recipe = begin(place, tmp_path, preset)
+    assert recipe.start.base == str(finished / "export")
     assert not (tmp_path / "base").exists()
     own = MoshiText.load(read(finished / "export").tokenizer)
-    assert run.text.pieces == own.pieces
+    assert recipe.text.pieces == own.pieces
 
 
 def test_a_base_of_another_codec_is_refused(place: Path, finished: Path, tmp_path: Path) -> None:
     write_codec(place / "codec3", seed=9)
     preset = dataclasses.replace(TINY, base=str(finished / "export"), lora=Lora(2, 2.0))
     with pytest.raises(CodecMismatch, match="trained on the codes of"):
-        Run(preset, place / "data", place / "codec3", tmp_path, say=lambda _: None)
+        begin(place, tmp_path, preset, "codec3")
 
 
 def test_a_vocabulary_too_small_does_not_train(
@@ -265,15 +257,3 @@ def test_a_vocabulary_too_small_does_not_train(
     monkeypatch.setattr(moshi_start, "train", lambda texts, pieces: train(["నమస్కారం అండి"], 500))
     with pytest.raises(TextBudgetExceeded, match="would be dropped"):
         begin(place, tmp_path)
-
-
-def test_rate_warms_up_stays_and_falls(place: Path, tmp_path: Path) -> None:
-    run = begin(place, tmp_path)
-    run.preset = dataclasses.replace(run.preset, steps=100, warmup=10, decay=0.5)
-    rates = []
-    for run.step in range(100):
-        rates.append(run.rate() / run.preset.learning_rate)
-    assert rates[:10] == pytest.approx([i / 10 for i in range(1, 11)])
-    assert rates[10:50] == pytest.approx([1.0] * 40)
-    assert all(a > b for a, b in zip(rates[50:], rates[51:], strict=False))
-    assert 0 < rates[-1] < 0.2
