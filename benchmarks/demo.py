@@ -17,12 +17,12 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.call import Outcome, call_url, record
-from benchmarks.child import Server, ServerFailed
-from benchmarks.info import fetch, fetch_info
-from benchmarks.line import Refused
-from benchmarks.recording import Utterance
-from benchmarks.wire import IN_RATE
+from benchmarks.caller.call import Outcome, call_url, record
+from benchmarks.caller.line import Refused
+from benchmarks.caller.wire import IN_RATE
+from benchmarks.ruler.recording import Utterance
+from benchmarks.server.child import Server, ServerFailed
+from benchmarks.server.info import fetch, fetch_info
 from models.audio import AudioError, read_wav, to_int16
 
 TURNS = ("greeting", "sum", "name")  # the last one needs the memory of the first

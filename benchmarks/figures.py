@@ -26,10 +26,10 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from benchmarks.call import BadAddress, Outcome, call_url, load_utterance, record
-from benchmarks.caller import Manners
-from benchmarks.line import Refused
-from benchmarks.recording import Turn, Utterance
+from benchmarks.caller.call import BadAddress, Outcome, call_url, load_utterance, record
+from benchmarks.caller.line import Refused
+from benchmarks.caller.manners import Manners
+from benchmarks.ruler.recording import Turn, Utterance
 from models.audio import AudioError
 from models.telugu.wer import wer
 

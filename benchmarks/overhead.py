@@ -20,10 +20,10 @@ from pathlib import Path
 import numpy as np
 import websockets
 
-from benchmarks import wire
-from benchmarks.child import Server
-from benchmarks.load_metrics import cpu_seconds
-from benchmarks.pacing import Microphone, WallClock
+from benchmarks.caller import wire
+from benchmarks.caller.pacing import Microphone, WallClock
+from benchmarks.load.metrics import cpu_seconds
+from benchmarks.server.child import Server
 
 PACKET_MS = 80  # a frame of the codec
 PACKET = wire.IN_RATE * PACKET_MS // 1000  # samples

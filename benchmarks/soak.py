@@ -16,12 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import wire
-from benchmarks.child import Server, ServerFailed
-from benchmarks.line import Refused, dial
-from benchmarks.load_metrics import scrape
-from benchmarks.pacing import PACKET, Microphone, WallClock
-from benchmarks.playback import Playback
+from benchmarks.caller import wire
+from benchmarks.caller.line import Refused, dial
+from benchmarks.caller.pacing import PACKET, Microphone, WallClock
+from benchmarks.caller.playback import Playback
+from benchmarks.load.metrics import scrape
+from benchmarks.server.child import Server, ServerFailed
 
 TALK, REST = 100, 75  # packets: two seconds of speech, a second and a half of silence
 MOST_CALLS, LONGEST_S = 64, 3600

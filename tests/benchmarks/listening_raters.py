@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.ratings import Ratings, summarise
+from benchmarks.ratings.ratings import Ratings, summarise
 
 HEAD = "kit,rater,order,kind,clip_a,clip_b,answer,ms\n"
 ENGINES = ("alpha", "beta")

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from benchmarks.rows import ANSWERED, TURNS, TurnRow, append
+from benchmarks.suite.rows import ANSWERED, TURNS, TurnRow, append
 
 RATE = 24_000
 WORDS = "మీ ఆర్డర్ రేపు వస్తుంది."

@@ -11,8 +11,8 @@ from contextlib import suppress
 import numpy as np
 from websockets.exceptions import ConnectionClosed
 
-from benchmarks.playback import DEFAULT_JITTER_MS
-from benchmarks.wire import IN_RATE, OUT_RATE
+from benchmarks.caller.playback import DEFAULT_JITTER_MS
+from benchmarks.caller.wire import IN_RATE, OUT_RATE
 from tests.benchmarks.scripted_server import Script, Served, now, ready, samples, tone
 
 LOUD = 184  # of 32768: -45 dBFS

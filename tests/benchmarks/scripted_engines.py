@@ -19,8 +19,8 @@ from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
-from benchmarks.child import ServerFailed
-from benchmarks.wire import IN_RATE, OUT_RATE
+from benchmarks.caller.wire import IN_RATE, OUT_RATE
+from benchmarks.server.child import ServerFailed
 from models.audio import first_audible, resample, speech_end
 from models.espeak import Espeak
 from tests.benchmarks.scripted_server import Script, Served, ready, silence

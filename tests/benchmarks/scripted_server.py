@@ -17,7 +17,7 @@ import numpy as np
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from benchmarks.wire import IN_RATE, OUT_RATE, encode_audio, encode_message, frames_pb2
+from benchmarks.caller.wire import IN_RATE, OUT_RATE, encode_audio, encode_message, frames_pb2
 
 CHUNK = OUT_RATE * 40 // 1000  # samples in a packet, as Pipecat sends them
 

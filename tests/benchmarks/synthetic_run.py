@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import duplex_rows
-from benchmarks.duplex_rows import DuplexRow
-from benchmarks.rows import RUN, TURNS, Quality, TurnRow, append, write_run
+from benchmarks.duplex import rows as duplex_rows
+from benchmarks.duplex.rows import DuplexRow
+from benchmarks.suite.rows import RUN, TURNS, Quality, TurnRow, append, write_run
 from models.audio import write_stereo
 
 RATE = 16_000
@@ -60,7 +60,8 @@ def write_synthetic_run(
     if duplex:
         told = [row for engine in engines for row in _duplex(engine, seed)]
         duplex_rows.append(directory / duplex_rows.DUPLEX, told)
-    scheduled = {engine: sum(r.engine == engine for r in rows) for engine in engines}
+    counted = [row.engine for row in rows if not row.warmup]
+    scheduled = {engine: counted.count(engine) for engine in engines}
     write_run(directory / RUN, _run(engines, scheduled))
     return directory
 

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from benchmarks.accounting import Packet, account, first_packet
+from benchmarks.ruler.accounting import Packet, account, first_packet
 
 CHUNK = 960  # 40 ms at 24 kHz
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from benchmarks.baseline import against
-from benchmarks.readme_table import BEGIN, END
-from benchmarks.report import run_report
-from benchmarks.results import read_directory
-from benchmarks.results_metrics import METRICS
-from benchmarks.rows import RUN, TURNS, read_run, write_run
+from benchmarks.report.baseline import against
+from benchmarks.report.readme import BEGIN, END
+from benchmarks.report.report import run_report
+from benchmarks.suite.rows import RUN, TURNS, read_run, write_run
+from benchmarks.summary.metrics import METRICS
+from benchmarks.summary.results import read_directory
 from tests.benchmarks.listening_raters import Case
 from tests.benchmarks.synthetic_run import write_synthetic_run
 

@@ -8,24 +8,28 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from benchmarks import bench as command
-from benchmarks import bench_suites, suites
-from benchmarks.bench import bench, run_bench
-from benchmarks.bench_asked import Asked, CannotBegin
-from benchmarks.bench_call import Said
-from benchmarks.bench_input import Prepared
-from benchmarks.bench_record import OtherRun
-from benchmarks.keys import parse
-from benchmarks.ramp import read_rows
-from benchmarks.recording import Utterance
-from benchmarks.rows import read, read_run
-from benchmarks.turnset import CallerTurn, Conversation
+from benchmarks.judge.address import CONTENT_KEY_VARIABLE
+from benchmarks.keys.keys import parse
+from benchmarks.load.ramp import read_rows
+from benchmarks.ruler.recording import Utterance
+from benchmarks.sets.turnset import CallerTurn, Conversation
+from benchmarks.suite import after, suites
+from benchmarks.suite import bench as command
+from benchmarks.suite import others as bench_suites
+from benchmarks.suite.asked import Asked, CannotBegin
+from benchmarks.suite.bench import bench
+from benchmarks.suite.command import run_bench
+from benchmarks.suite.input import Prepared
+from benchmarks.suite.record import OtherRun
+from benchmarks.suite.rows import read, read_run
+from benchmarks.suite.turn_rows import Said
 from tests.benchmarks.scripted_engines import Launcher, ScriptedServer, answering, utterance_pcm
+from tests.benchmarks.scripted_model import MODEL, scripted_model
 from tests.benchmarks.scripted_server import Served, ready
 
 BOTH = {"cascade": answering(), "s2s": answering()}
 HELLO = Said("అవును", Utterance("hello", utterance_pcm()), parse(["నమస్కార~"]))
-TALK = Conversation("a", "greetings", "", (CallerTurn("అవును"),))
+TALK = Conversation("a", "greetings", "", (CallerTurn("అవును", example="నమస్కారం అండి"),))
 
 
 @pytest.fixture(autouse=True)
@@ -117,6 +121,42 @@ def test_a_server_elsewhere_is_measured_by_its_own_names(tmp_path, capsys, monke
     about = read_run(tmp_path / "run.json")
     assert (about["url"], about["profile"]) == (server.url, None)
     assert not any("secret" in p.read_text("utf-8") for p in tmp_path.glob("*.json*"))
+
+
+def test_a_language_model_may_be_asked_about_the_answers(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv(CONTENT_KEY_VARIABLE, "secret")
+    launcher = Launcher(BOTH)
+    with scripted_model() as model:
+        given = asked(tmp_path, start=launcher, content_judge=f"{model.url}#{MODEL}")
+        code, _, err = run(given, capsys)
+        case = json.loads(model.asked[0]["messages"][-1]["content"])
+    assert code == 0, err
+    assert case == {
+        "caller_before": [],
+        "caller": "అవును",
+        "fitting_example": "నమస్కారం అండి",
+        "assistant": "నమస్కారం.",
+    }
+    assert model.keys == ["Bearer secret"] * 2
+    rows = [row for row in read(tmp_path / "turns.jsonl") if not row.warmup]
+    assert [(r.judged_fits, r.judged_reason) for r in rows] == [(True, "because")] * 2
+    told = read_run(tmp_path / "run.json")["content_judge"]
+    assert (told["n"], told["without_verdict"]) == (2, 0)
+    found = json.loads((tmp_path / "results.json").read_text("utf-8"))
+    content = found["turns"]["s2s"]["content"]
+    assert (content["judged"]["value"], content["agreement"]["value"]) == (1.0, 1.0)
+    assert f"Language model: {MODEL} at 127.0.0.1" in (tmp_path / "report.md").read_text("utf-8")
+    assert not any("secret" in p.read_text("utf-8") for p in tmp_path.glob("*.*") if p.is_file())
+
+    # Nobody answers there any more: what is judged stays, what is not is said.
+    monkeypatch.setattr("benchmarks.judge.content._RETRIES", 0)
+    fresh = [replace(r, judged_fits=None, judged_reason=None) for r in rows]
+    after.rewrite(tmp_path / "turns.jsonl", fresh)
+    code, _, err = run(replace(given, resume=True), capsys)
+    launcher.close()
+    assert code == 1
+    assert "judged no answer" in err
+    assert "is it running?" in err
 
 
 def test_a_ramp_is_a_run_too(tmp_path, capsys, monkeypatch):

@@ -11,16 +11,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.bench_call import PATIENCE, Line, Said, file_name, place, unusable
-from benchmarks.bench_turns import OtherSchedule, done, measure
-from benchmarks.caller import Manners
-from benchmarks.endpoints import Foreign, Own, discover
-from benchmarks.keys import parse
-from benchmarks.recording import Utterance
-from benchmarks.rows import TURNS, TurnRow, read
-from benchmarks.schedule import Planned, plan
-from benchmarks.turnset import CallerTurn, Conversation
-from benchmarks.wire import IN_RATE, OUT_RATE
+from benchmarks.caller.manners import Manners
+from benchmarks.caller.wire import IN_RATE, OUT_RATE
+from benchmarks.keys.keys import parse
+from benchmarks.ruler.recording import Utterance
+from benchmarks.server.endpoints import Foreign, Own, discover
+from benchmarks.sets.turnset import CallerTurn, Conversation
+from benchmarks.suite.call import PATIENCE, Line, place, unusable
+from benchmarks.suite.rows import TURNS, TurnRow, read
+from benchmarks.suite.schedule import Planned, plan
+from benchmarks.suite.turn_rows import Said, file_name
+from benchmarks.suite.turns import OtherSchedule, done, measure
 from models.audio import audible
 from tests.benchmarks.scripted_engines import (
     VOICED,

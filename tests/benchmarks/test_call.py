@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from benchmarks.call import BadAddress, call_url, run_call
-from benchmarks.caller import Manners
-from benchmarks.wire import IN_RATE, OUT_RATE
+from benchmarks.caller.call import BadAddress, call_url, run_call
+from benchmarks.caller.manners import Manners
+from benchmarks.caller.wire import IN_RATE, OUT_RATE
 from models.audio import first_audible, speech_end, write_wav
 from tests.benchmarks.scripted_server import Served, ready, serving, silence, tone
 

@@ -7,11 +7,12 @@ import os
 import numpy as np
 import pytest
 
-from benchmarks.caller import Call, Manners, place_call
-from benchmarks.line import Refused
-from benchmarks.playback import DEFAULT_JITTER_MS
-from benchmarks.recording import Utterance
-from benchmarks.wire import IN_RATE, OUT_RATE, encode_audio
+from benchmarks.caller.caller import Call, place_call
+from benchmarks.caller.line import Refused
+from benchmarks.caller.manners import Manners
+from benchmarks.caller.playback import DEFAULT_JITTER_MS
+from benchmarks.caller.wire import IN_RATE, OUT_RATE, encode_audio
+from benchmarks.ruler.recording import Utterance
 from tests.benchmarks.scripted_server import Served, ready, samples, scripted, silence, tone
 
 QUICK = Manners(lead_in_ms=100, answer_over_ms=200, answer_timeout_s=4)

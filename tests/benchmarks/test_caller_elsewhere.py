@@ -5,10 +5,11 @@ import time
 
 import numpy as np
 
-from benchmarks.caller import Manners, place_call
-from benchmarks.pacing import WallClock
-from benchmarks.recording import Utterance
-from benchmarks.wire import IN_RATE, OUT_RATE
+from benchmarks.caller.caller import place_call
+from benchmarks.caller.manners import Manners
+from benchmarks.caller.pacing import WallClock
+from benchmarks.caller.wire import IN_RATE, OUT_RATE
+from benchmarks.ruler.recording import Utterance
 from tests.benchmarks.scripted_server import Served, conversing, scripted, silence, tone
 
 PLAIN = Manners(lead_in_ms=100, answer_over_ms=200, answer_timeout_s=2, without_ready_s=0.3)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import linregress
 
-from benchmarks.capacity import (
+from benchmarks.plan.capacity import (
     Fleet,
     Point,
     TooFewSteps,
@@ -21,15 +21,15 @@ from benchmarks.capacity import (
     fit,
     gpus_for,
 )
-from benchmarks.erlang import erlang_b, offered_load, servers_for
-from benchmarks.floors import (
+from benchmarks.plan.erlang import erlang_b, offered_load, servers_for
+from benchmarks.plan.floors import (
     CASCADE_TURN,
     MOSHI_7B,
     PRECISIONS,
     judge,
     shape_of,
 )
-from benchmarks.gpus import FloorError, load_gpus
+from benchmarks.plan.gpus import FloorError, load_gpus
 
 loads = st.floats(min_value=0.01, max_value=200)
 blockings = st.floats(min_value=0.001, max_value=0.5)

@@ -5,8 +5,8 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
-from benchmarks import codec_quality
-from benchmarks.codec_quality import LengthError, compare, lag, log_spectral_distance, stoi
+from benchmarks.sound import codec as codec_quality
+from benchmarks.sound.codec import LengthError, compare, lag, log_spectral_distance, stoi
 from models.audio import to_int16
 from tests.benchmarks.test_dnsmos import RATE, buzz, hiss
 

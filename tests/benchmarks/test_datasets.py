@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from benchmarks.dataset_tables import keyed
-from benchmarks.datasets import DatasetError, Recordings, open_dataset
+from benchmarks.corpora.corpus import DatasetError, Recordings, open_dataset
+from benchmarks.corpora.tables import keyed
 from models.audio import write_wav
 
 TEXTS = ["నేను రేపు ఊరికి వెళ్తాను", "పాలు పొంగిపోయాయి", "మా ఇంటి ముందు వేప చెట్టు ఉంది"]

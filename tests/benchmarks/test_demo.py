@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from benchmarks.child import Server, ServerFailed
+from benchmarks.server.child import Server, ServerFailed
 
 ROOT = Path(__file__).parents[2]
 

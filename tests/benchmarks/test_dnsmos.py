@@ -5,8 +5,8 @@ import os
 import numpy as np
 import pytest
 
-from benchmarks import dnsmos
-from benchmarks.dnsmos import RATE, SEGMENT, Dnsmos, DnsmosMissing, log_mel, segments
+from benchmarks.sound import dnsmos
+from benchmarks.sound.dnsmos import RATE, SEGMENT, Dnsmos, DnsmosMissing, log_mel, segments
 
 
 def buzz(seconds: float, hertz: float) -> np.ndarray:

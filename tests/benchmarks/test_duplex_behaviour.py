@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from benchmarks.duplex_behaviour import Labels, Outcome, jensen_shannon, judge, took_turn
-from benchmarks.duplex_rows import BACKCHANNEL, INTERRUPTION, PAUSE, SMOOTH, USER_BACKCHANNEL
+from benchmarks.duplex.behaviour import Labels, Outcome, jensen_shannon, judge, took_turn
+from benchmarks.duplex.rows import BACKCHANNEL, INTERRUPTION, PAUSE, SMOOTH, USER_BACKCHANNEL
 from models.audio import Stretch
 
 S = 1000  # samples a second

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from benchmarks.duplex_rows import (
+from benchmarks.duplex.rows import (
     DUPLEX,
     INTERRUPTION,
     PAUSE,
@@ -14,8 +14,8 @@ from benchmarks.duplex_rows import (
     append,
     read,
 )
-from benchmarks.duplex_scores import Score, scores
-from benchmarks.rows import ANSWERED, LOST, SILENT, RowError
+from benchmarks.duplex.scores import Score, scores
+from benchmarks.suite.rows import ANSWERED, LOST, SILENT, RowError
 
 
 def row(task: str, n: int = 0, status: str = ANSWERED, **more) -> DuplexRow:

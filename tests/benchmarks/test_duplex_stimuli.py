@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import benchmarks.duplex_stimuli as duplex_stimuli
-from benchmarks.duplex_rows import ECHO, INTERRUPTION, NOISE, PAUSE, SIDE_SPEECH, SMOOTH, TASKS
-from benchmarks.duplex_stimuli import SET, SHA256, SetError, Stimulus, stimuli, the_set
-from benchmarks.wire import IN_RATE
+import benchmarks.duplex.authored as authored
+from benchmarks.caller.wire import IN_RATE
+from benchmarks.duplex.authored import SET, SHA256, SetError, the_set
+from benchmarks.duplex.rows import ECHO, INTERRUPTION, NOISE, PAUSE, SIDE_SPEECH, SMOOTH, TASKS
+from benchmarks.duplex.stimuli import stimuli
+from benchmarks.duplex.stimulus import Stimulus
 from models.audio import audible, dbfs
 
 HOP = IN_RATE // 1000  # samples: how closely the energy rule looks
@@ -28,7 +30,7 @@ def by_task(store: Path) -> By:
 
 def test_the_set_is_the_pinned_one(monkeypatch):
     assert hashlib.sha256(SET.read_bytes()).hexdigest() == SHA256
-    monkeypatch.setattr(duplex_stimuli, "SHA256", "0" * 64)
+    monkeypatch.setattr(authored, "SHA256", "0" * 64)
     the_set.cache_clear()
     with pytest.raises(SetError, match="new name"):
         the_set()

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from benchmarks.duplex_call import DUPLEX_MANNERS
-from benchmarks.duplex_rows import (
+from benchmarks.duplex.call import DUPLEX_MANNERS
+from benchmarks.duplex.rows import (
     DUPLEX,
     PAUSE,
     SMOOTH,
@@ -19,9 +19,10 @@ from benchmarks.duplex_rows import (
     DuplexRow,
     read,
 )
-from benchmarks.duplex_stimuli import Stimulus, stimuli
-from benchmarks.duplex_suite import place_all, plan
-from benchmarks.rows import ANSWERED, ENDLESS, LOST, REFUSED, SILENT, RowError
+from benchmarks.duplex.stimuli import stimuli
+from benchmarks.duplex.stimulus import Stimulus
+from benchmarks.duplex.suite import place_all, plan
+from benchmarks.suite.rows import ANSWERED, ENDLESS, LOST, REFUSED, SILENT, RowError
 from models.audio import speech_end
 from tests.benchmarks.scripted_duplex import answering, backchannelling, barging_in, silent
 from tests.benchmarks.scripted_server import Script, Served, ready, scripted

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.call import BadAddress
-from benchmarks.child import ServerFailed
-from benchmarks.endpoints import Foreign, Own, discover, listening
+from benchmarks.caller.call import BadAddress
+from benchmarks.server.child import ServerFailed
+from benchmarks.server.endpoints import Foreign, Own, discover, listening
 from tests.benchmarks.scripted_engines import Launcher, ScriptedServer, answering
 from tests.benchmarks.scripted_server import Served, ready, serving
 

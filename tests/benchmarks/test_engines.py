@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import engines
-from benchmarks.engines_fit import Device, curve, load_rows, predictions, write_load
-from benchmarks.engines_machine import Machine
-from benchmarks.engines_plan import CONTEXT, Point, plan
-from benchmarks.engines_rows import EngineRow, EnginesError, done, read_rows, sessions_found
-from benchmarks.engines_table import render
-from benchmarks.engines_worker import Worker
-from benchmarks.estimates import PREDICTED
-from benchmarks.floors import MOSHI_7B
-from benchmarks.gpus import load_gpus
-from benchmarks.ramp import read_rows as read_ramp
+from benchmarks.engines import run as engines
+from benchmarks.engines.fit import Device, curve, load_rows, predictions, write_load
+from benchmarks.engines.machine import Machine
+from benchmarks.engines.plan import CONTEXT, Point, plan
+from benchmarks.engines.rows import EngineRow, EnginesError, done, read_rows, sessions_found
+from benchmarks.engines.table import render
+from benchmarks.engines.worker import Worker
+from benchmarks.load.ramp import read_rows as read_ramp
+from benchmarks.plan.estimates import PREDICTED
+from benchmarks.plan.floors import MOSHI_7B
+from benchmarks.plan.gpus import load_gpus
 
 HERE = Machine("test machine", "", "abc", {"torch": "0"})
 H100 = "NVIDIA H100 80GB HBM3"
@@ -248,11 +248,11 @@ def test_the_full_plan_is_of_nine_minutes_on_a_gpu_that_holds_32_calls():
 
 def test_the_commands_side_needs_no_package():
     """On a GPU machine with the models' packages alone, the plan must still run."""
-    names = ["engines", "engines_plan", "engines_rows", "engines_machine", "engines_worker"]
+    names = ["run", "plan", "rows", "machine", "worker"]
     code = (
         "import sys, importlib\n"
         "before = set(sys.modules)\n"
-        f"[importlib.import_module('benchmarks.' + n) for n in {names}]\n"
+        f"[importlib.import_module('benchmarks.engines.' + n) for n in {names}]\n"
         "found = {m.partition('.')[0] for m in set(sys.modules) - before}\n"
         "print(sorted(found - set(sys.stdlib_module_names) - {'benchmarks'}))"
     )

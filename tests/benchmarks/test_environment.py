@@ -1,7 +1,7 @@
 """What a run says about the machine it ran on."""
 
-from benchmarks.environment import PACKAGES, environment, hardware, profile_identity, weights
-from benchmarks.environment import tree_sha256 as tree
+from benchmarks.suite.environment import PACKAGES, environment, hardware, profile_identity, weights
+from benchmarks.suite.environment import tree_sha256 as tree
 from maata.profile import load_profile
 
 

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks.caller import Manners
+from benchmarks.caller.manners import Manners
+from benchmarks.caller.wire import IN_RATE
 from benchmarks.figures import GOALS, missed, percentile, run
-from benchmarks.wire import IN_RATE
 from models.audio import write_wav
 from tests.benchmarks.scripted_server import conversing, serving, silence, tone
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from benchmarks.datasets import open_dataset
-from benchmarks.judge import (
+from benchmarks.corpora.corpus import open_dataset
+from benchmarks.judge.judge import (
     CEILING_TEXTS,
     RATE,
     Judge,

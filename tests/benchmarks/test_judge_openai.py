@@ -7,12 +7,13 @@ from email import message_from_bytes
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from threading import Thread
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
 
-from benchmarks.judge import RATE, JudgeError, load
-from benchmarks.judge_openai import KEY_VARIABLE, OpenAiJudge
+from benchmarks.judge.judge import RATE, JudgeError, load
+from benchmarks.judge.openai import KEY_VARIABLE, OpenAiJudge
 
 SAID = "మీ పేరు ఏమిటి"
 
@@ -71,7 +72,7 @@ def waits() -> list[float]:
 @pytest.fixture
 def judge(server, waits) -> OpenAiJudge:
     url = f"{server.base}/v1/audio/transcriptions"
-    return OpenAiJudge(url, "telugu-large", "secret", sleep=waits.append)
+    return OpenAiJudge(urlsplit(url), "telugu-large", "secret", sleep=waits.append)
 
 
 def clip() -> np.ndarray:
@@ -154,7 +155,8 @@ def test_a_reply_that_is_no_transcription_is_said(server, judge, reply):
 
 
 def test_nobody_at_the_address_is_an_error_after_three_tries(waits):
-    judge = OpenAiJudge("http://127.0.0.1:1/v1/audio/transcriptions", "m", sleep=waits.append)
+    nowhere = urlsplit("http://127.0.0.1:1/v1/audio/transcriptions")
+    judge = OpenAiJudge(nowhere, "m", sleep=waits.append)
     with pytest.raises(JudgeError, match="is the server up"):
         judge.hear(clip())
     assert len(waits) == 2

@@ -5,8 +5,8 @@ from random import Random
 
 import pytest
 
-from benchmarks.keys import BadKey, fits, parse
-from benchmarks.keys_values import TOLERANCE_MIN, number_pattern, says_date, says_time
+from benchmarks.keys.keys import BadKey, fits, parse
+from benchmarks.keys.values import TOLERANCE_MIN, number_pattern, says_date, says_time
 from models.telugu import clock
 from models.telugu.normalizers import te_num
 from models.telugu.numbers import cardinal

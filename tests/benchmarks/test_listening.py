@@ -13,20 +13,20 @@ import numpy as np
 import pytest
 import soundfile
 
-from benchmarks import listening
-from benchmarks.listening import KitError, run_kit, write_kit
-from benchmarks.listening_sound import (
+from benchmarks.listening import kit as listening
+from benchmarks.listening.kit import KitError, run_kit, write_kit
+from benchmarks.listening.sound import (
     FORMATS,
     LEVEL_DBFS,
     LONGEST_S,
     PADDING_MS,
     RATE,
     active_level,
-    encoded,
     levelled,
     spoilt,
 )
-from benchmarks.rows import SILENT, TURNS, append
+from benchmarks.sound.stereo import Form, encoded
+from benchmarks.suite.rows import SILENT, TURNS, append
 from models.audio import AudioError
 from tests.benchmarks.listening_run import voiced, write_run
 
@@ -215,9 +215,9 @@ def test_a_low_anchor_has_lost_its_treble_and_gained_noise() -> None:
     assert power[~harmonic].sum() > 0.1 * power.sum()  # the clean tone has next to nothing there
 
 
-@pytest.mark.parametrize("form", FORMATS, ids=lambda f: f"{f[1]}-{f[3]}")
-def test_every_format_keeps_the_sound(form: tuple[str, str, str, float]) -> None:
+@pytest.mark.parametrize("form", FORMATS, ids=lambda f: f"{f.container}-{f.level}")
+def test_every_format_keeps_the_sound(form: Form) -> None:
     clean = voiced(1.0, 120, 3, 0.1)
-    pcm, rate = soundfile.read(io.BytesIO(encoded(clean, form)), dtype="float32")
+    pcm, rate = soundfile.read(io.BytesIO(encoded(clean, RATE, form)), dtype="float32")
     assert rate == RATE
     assert active_level(pcm) == pytest.approx(active_level(clean), abs=0.5)

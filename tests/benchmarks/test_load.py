@@ -15,18 +15,18 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from benchmarks import load_step
-from benchmarks.caller import Manners
-from benchmarks.load import Elsewhere, LoadError, run_load
-from benchmarks.load_metrics import Meter, Usage, process_tree, scrape, tree_cpu_seconds
-from benchmarks.load_metrics import tree_memory as memory_of
-from benchmarks.load_step import Heard, Subject, row_of
-from benchmarks.load_table import show
-from benchmarks.pacing import WallClock
-from benchmarks.plan import run_plan
-from benchmarks.ramp import LoadRow, read_rows
-from benchmarks.recording import Utterance
-from benchmarks.wire import IN_RATE, OUT_RATE
+from benchmarks.caller.manners import Manners
+from benchmarks.caller.pacing import WallClock
+from benchmarks.caller.wire import IN_RATE, OUT_RATE
+from benchmarks.load import step as load_step
+from benchmarks.load.metrics import Meter, Usage, process_tree, scrape, tree_cpu_seconds
+from benchmarks.load.metrics import tree_memory as memory_of
+from benchmarks.load.ramp import LoadRow, read_rows
+from benchmarks.load.step import Heard, Subject, row_of
+from benchmarks.load.suite import Elsewhere, LoadError, run_load
+from benchmarks.load.table import show
+from benchmarks.plan.plan import run_plan
+from benchmarks.ruler.recording import Utterance
 from tests.benchmarks.scripted_server import (
     Script,
     Served,
@@ -182,7 +182,7 @@ def test_a_call_that_cannot_be_hung_up_is_given_up(monkeypatch, tmp_path):
         await asyncio.Event().wait()
 
     monkeypatch.setattr(load_step, "place_call", stuck)
-    monkeypatch.setattr("benchmarks.load.WARM_UP_S", 0.1)
+    monkeypatch.setattr("benchmarks.load.suite.WARM_UP_S", 0.1)
     manners = {"cascade": replace(MANNERS["cascade"], answer_timeout_s=0.1, longest_answer_s=0.1)}
     began = time.monotonic()
     [row] = ramp("127.0.0.1:9", tmp_path, steps=(2, 4), seconds=0.2, manners=manners)

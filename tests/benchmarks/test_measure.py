@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.measure import find_answer, silence_after, stale_samples
+from benchmarks.ruler.measure import find_answer, silence_after, stale_samples
 from models.audio import Stretch
 
 S = 24_000  # one second

@@ -12,13 +12,14 @@ import sphn
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from benchmarks.caller import Call, Manners, place_call
-from benchmarks.dialect import dialect_of, is_moshi
-from benchmarks.line import Refused
-from benchmarks.moshi_line import MoshiDialect, Upsampler, codec_delay
-from benchmarks.playback import DEFAULT_JITTER_MS
-from benchmarks.recording import Utterance
-from benchmarks.wire import IN_RATE, OUT_RATE, Audio, Message, WireError
+from benchmarks.caller.caller import Call, place_call
+from benchmarks.caller.dialect import dialect_of, is_moshi
+from benchmarks.caller.line import Refused
+from benchmarks.caller.manners import Manners
+from benchmarks.caller.moshi_line import MoshiDialect, Upsampler, codec_delay
+from benchmarks.caller.playback import DEFAULT_JITTER_MS
+from benchmarks.caller.wire import IN_RATE, OUT_RATE, Audio, Message, WireError
+from benchmarks.ruler.recording import Utterance
 from models.audio import speech_end, to_float32
 from pipelines.moshi_wire import AnswerAudio, CallerAudio, error_message, text_message
 from tests.benchmarks.scripted_server import silence, tone

@@ -5,8 +5,8 @@ import hashlib
 import numpy as np
 import pytest
 
-import benchmarks.onsets as onsets
-from benchmarks.onsets import VadError, hear, probabilities, speech, vad_path
+import benchmarks.ruler.onsets as onsets
+from benchmarks.ruler.onsets import VadError, hear, probabilities, speech, vad_path
 from models.audio import Stretch, audible, resample, to_int16
 from models.espeak import synthesize, voice_settings
 from tests.benchmarks.scripted_server import silence, tone

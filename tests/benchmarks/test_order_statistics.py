@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from benchmarks.order_statistics import interval_ranks, percentile_interval
-from benchmarks.proportions import wilson
+from benchmarks.statistics.order import interval_ranks, percentile_interval
+from benchmarks.statistics.proportions import wilson
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from benchmarks.pacing import PACKET, Microphone, WallClock
+from benchmarks.caller.pacing import PACKET, Microphone, WallClock
 
 
 class SlowClock:

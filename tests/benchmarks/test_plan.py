@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.estimates import PREDICTED
-from benchmarks.plan import run_plan
-from benchmarks.ramp import LoadRow, PlanError, read_rows
+from benchmarks.load.ramp import LoadRow, PlanError, read_rows
+from benchmarks.plan.estimates import PREDICTED
+from benchmarks.plan.plan import run_plan
 
 H100 = "NVIDIA H100 80GB HBM3"
 

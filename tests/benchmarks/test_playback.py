@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.playback import Playback
+from benchmarks.caller.playback import Playback
 
 RATE = 24_000
 MS = RATE // 1000

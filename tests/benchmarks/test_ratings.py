@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from benchmarks.ratings import RatingsError, find_key, summarise, to_json
-from benchmarks.ratings_fragment import TOO_SMALL, fragment_html, fragment_md
-from benchmarks.statistics import Interval
+from benchmarks.ratings.fragment import TOO_SMALL, fragment_html, fragment_md
+from benchmarks.ratings.ratings import RatingsError, find_key, summarise, to_json
+from benchmarks.statistics.bootstrap import Interval
 from tests.benchmarks.listening_raters import Case, rows_of, sound
 
 

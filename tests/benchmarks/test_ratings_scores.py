@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from benchmarks.ratings_bradley_terry import preference, strengths
-from benchmarks.ratings_scores import crossed
+from benchmarks.ratings.bradley_terry import preference, strengths
+from benchmarks.ratings.scores import crossed
 
 
 def test_known_strengths_are_found() -> None:

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.render import render, voice
-from benchmarks.turnset import load
+from benchmarks.sets.render import render, voice
+from benchmarks.sets.turnset import load
 from models.audio import speech_end
 
 pytest.importorskip("espeakng_loader", reason="the espeak extra is not installed")

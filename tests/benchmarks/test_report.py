@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.duplex_rows import DUPLEX
-from benchmarks.report import run_report
-from benchmarks.report_audio import chosen
-from benchmarks.report_sound import clip
-from benchmarks.report_verdict import compared, verdict
-from benchmarks.results import read_directory
-from benchmarks.results_figure import Figure
-from benchmarks.results_metrics import METRICS
-from benchmarks.rows import RUN, TURNS, read, read_run, write_run
+from benchmarks.duplex.rows import DUPLEX
+from benchmarks.report.audio import chosen
+from benchmarks.report.report import run_report
+from benchmarks.report.sound import clip
+from benchmarks.report.verdict import compared, verdict
+from benchmarks.suite.rows import RUN, TURNS, read, read_run, write_run
+from benchmarks.summary.figure import Figure
+from benchmarks.summary.metrics import METRICS
+from benchmarks.summary.results import read_directory
 from models.audio import AudioError
 from tests.benchmarks.synthetic_run import SAID, write_synthetic_run
 

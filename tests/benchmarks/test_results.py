@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.report_figures import ReportError, error_rate
-from benchmarks.results import as_text, read_directory, read_results, results
-from benchmarks.results_figure import Figure, mean, percentile, share
-from benchmarks.results_latency import latency, stages
-from benchmarks.results_metrics import METRICS
-from benchmarks.results_paired import difference, differences, paired
-from benchmarks.results_words import words
-from benchmarks.rows import TURNS, RowError, TurnRow, append, read
-from benchmarks.statistics import resampled_quantiles
+from benchmarks.report.figures import ReportError, error_rate
+from benchmarks.statistics.bootstrap import resampled_quantiles
+from benchmarks.suite.rows import TURNS, RowError, TurnRow, append, read
+from benchmarks.summary.figure import Figure, mean, percentile, share
+from benchmarks.summary.latency import latency, stages
+from benchmarks.summary.metrics import METRICS
+from benchmarks.summary.paired import difference, differences, paired
+from benchmarks.summary.results import as_text, read_directory, results
+from benchmarks.summary.words import words
 from tests.benchmarks.synthetic_run import write_synthetic_run
 
 P50 = next(m for m in METRICS if m.key == "v2v_p50")
@@ -91,7 +91,22 @@ def test_warm_up_turns_are_in_no_figure(run: Path, found: dict):
     told = found["turns"]["s2s"]
     assert told["warmup"] == len(warm)
     assert told["n"] == told["latency"]["answered"]["n"] == 51
-    assert told["scheduled"] == told["recorded"] == 51 + len(warm)
+    assert told["scheduled"] == told["recorded"] == 51  # a warm-up stands in no schedule
+
+
+def test_a_warm_up_does_not_hide_a_turn_that_was_not_recorded(tmp_path: Path):
+    write_synthetic_run(tmp_path, conversations=1, audio_calls=0, load=False, duplex=False)
+    rows = read(tmp_path / TURNS)
+    lost = next(n for n, r in enumerate(rows) if r.engine == "s2s" and not r.warmup)
+    (tmp_path / TURNS).unlink()
+    append(tmp_path / TURNS, rows[:lost] + rows[lost + 1 :])
+    told = results(read_directory(tmp_path))
+    s2s = told["turns"]["s2s"]
+    assert (s2s["scheduled"], s2s["recorded"], s2s["warmup"]) == (3, 2, 3)
+    assert (
+        "s2s: 2 of 3 scheduled turns were recorded; the others are in no figure."
+        in (told["missing"])
+    )
 
 
 def test_every_figure_has_n_and_an_interval_or_a_reason(found: dict):
@@ -210,8 +225,7 @@ def test_an_error_rate_without_its_circumstances_is_refused(found: dict):
 def test_the_same_rows_give_the_same_bytes(run: Path, found: dict):
     text = as_text(found)
     assert as_text(results(read_directory(run))) == text
-    (run / "results.json").write_text(text, encoding="utf-8")
-    assert as_text(read_results(run / "results.json")) == text
+    assert as_text(json.loads(text)) == text
     assert set(found["raw"]) == {"run.json", "turns.jsonl", "duplex.jsonl", "load.jsonl"}
     assert all(len(digest) == 64 for digest in found["raw"].values())
 

@@ -13,10 +13,11 @@ from functools import cache
 import numpy as np
 import pytest
 
-from benchmarks.caller import Manners, place_call
-from benchmarks.playback import DEFAULT_JITTER_MS
-from benchmarks.recording import Turn, Utterance
-from benchmarks.wire import IN_RATE, OUT_RATE, encode_audio
+from benchmarks.caller.caller import place_call
+from benchmarks.caller.manners import Manners
+from benchmarks.caller.playback import DEFAULT_JITTER_MS
+from benchmarks.caller.wire import IN_RATE, OUT_RATE, encode_audio
+from benchmarks.ruler.recording import Turn, Utterance
 from models.audio import audible, resample, to_int16
 from models.espeak import synthesize, voice_settings
 from tests.benchmarks.scripted_server import (

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from benchmarks.schedule import plan, scheduled
+from benchmarks.suite.schedule import plan, scheduled
 
 
 @dataclass(frozen=True)

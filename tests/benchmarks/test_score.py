@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.error_rates import hallucinated, score, traits
-from benchmarks.score import run_score
-from benchmarks.transcripts import ScoreError, Utterance
+from benchmarks.score.error_rates import hallucinated, score, traits
+from benchmarks.score.score import run_score
+from benchmarks.score.transcripts import ScoreError, Utterance
 from models.telugu.normalizers import NORMALIZERS
 from models.telugu.wer import Errors
 

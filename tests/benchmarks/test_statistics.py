@@ -5,7 +5,13 @@ import math
 import numpy as np
 import pytest
 
-from benchmarks.statistics import Interval, interval, rate_difference, rate_intervals, resampled
+from benchmarks.statistics.bootstrap import (
+    Interval,
+    interval,
+    rate_difference,
+    rate_intervals,
+    resampled,
+)
 
 COIN = np.column_stack([np.arange(400) % 10 < 3, np.ones(400)]).astype(int)  # 3 errors in 10 words
 

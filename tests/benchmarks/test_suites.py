@@ -2,8 +2,9 @@
 
 import pytest
 
-from benchmarks import suites, turnset
-from benchmarks.bench_input import cache
+from benchmarks.sets import turnset
+from benchmarks.suite import suites
+from benchmarks.suite.input import cache
 
 TURNS = {"smoke": 3, "standard": 35, "full": 200}  # at least, of each engine
 A_TURN_S = 8.0  # spoken, waited for, answered, with its pauses

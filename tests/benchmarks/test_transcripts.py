@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.transcripts import ScoreError, Utterance, load
+from benchmarks.score.transcripts import ScoreError, Utterance, load
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import turnset
-from benchmarks.keys import fits, parse
-from benchmarks.turnset import SETS, CallerTurn, SetError, load, parse_set
-from models.telugu import clock
+from benchmarks.keys.example import filled
+from benchmarks.keys.keys import fits, parse
+from benchmarks.sets import turnset
+from benchmarks.sets.turnset import SETS, CallerTurn, SetError, load, parse_set
 from models.telugu.standard import te_std
 from training.dialogues import intents, slots
 from training.dialogues.utterances import wording
@@ -70,11 +70,9 @@ def turns() -> list[CallerTurn]:
 
 def example(turn: CallerTurn, now: datetime = NOW) -> str:
     """The turn's example with the clock's words in it."""
-    days = {"weekday": 0, "tomorrow": 1, "yesterday": -1}
-    said = {name: clock.weekday_words(now + timedelta(days=n)) for name, n in days.items()}
-    said |= {"time": clock.time_words(now), "date": clock.date_words(now)}
-    said["month"] = clock.MONTHS[now.month - 1]
-    return re.sub(r"\{(\w+)\}", lambda found: said[found[1]], turn.example)
+    said = filled(turn.example, now)
+    assert said is not None
+    return said
 
 
 def test_the_set_is_as_large_as_promised():
@@ -163,7 +161,7 @@ def echoes(turn: CallerTurn) -> bool:
 
 def test_the_starter_answers_as_written_fit():
     """Every reply that the starter model is taught to an intent fits the key of such callers."""
-    raw = tomllib.loads((Path(turnset.__file__).parent / "sets/te-v1.toml").read_text("utf-8"))
+    raw = tomllib.loads((Path(turnset.__file__).parent / "te-v1.toml").read_text("utf-8"))
     assert set(MEANT) | {"number", "emergency"} == set(raw["keys"])
     filled = SLOTS | slots.clock_slots(NOW)
     for name, ids in MEANT.items():
@@ -215,7 +213,7 @@ def test_no_line_is_a_training_line():
 
 
 def test_a_changed_set_is_refused(tmp_path, monkeypatch):
-    data = (Path(turnset.__file__).parent / "sets/te-v1.toml").read_bytes()
+    data = (Path(turnset.__file__).parent / "te-v1.toml").read_bytes()
     (tmp_path / "te-v1.toml").write_bytes(data + b"\n")
     monkeypatch.setattr(turnset, "_SETS", tmp_path)
     with pytest.raises(SetError, match="a changed set is a new name"):

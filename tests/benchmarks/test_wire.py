@@ -15,7 +15,7 @@ from pipecat.frames.frames import (
 )
 from pipecat.serializers.protobuf import ProtobufFrameSerializer
 
-from benchmarks.wire import (
+from benchmarks.caller.wire import (
     OUT_RATE,
     Audio,
     Interruption,

@@ -1,0 +1,1 @@
+"""A caller on the WebSocket: the wire, the microphone's pace, the ear, one call."""

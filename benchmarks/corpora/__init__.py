@@ -1,0 +1,1 @@
+"""Recorded speech that users have, as calls of one turn."""

@@ -1,0 +1,1 @@
+"""The duplex suite: stimuli, calls, and what the bot did in each."""

@@ -1,0 +1,1 @@
+"""Each engine's compute at full-size shapes, without a server."""

@@ -1,0 +1,1 @@
+"""Who listens to what the bot said, and how well the listener hears."""

@@ -1,0 +1,1 @@
+"""A blind listening test of a run, as one page."""

@@ -1,0 +1,1 @@
+"""The load suite: a ramp of concurrent callers to the step that no longer holds."""

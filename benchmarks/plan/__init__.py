@@ -1,0 +1,1 @@
+"""Capacity and cost: from a measured ramp to GPUs, callers and prices."""

@@ -1,0 +1,1 @@
+"""What raters of a listening test said, as scores with intervals."""

@@ -1,0 +1,1 @@
+"""Word and character error rates of any system's transcripts."""

@@ -1,0 +1,1 @@
+"""The shipped sets of caller turns, frozen, and their voices."""

@@ -1,0 +1,1 @@
+"""How answers sound: signal measures, a quality predictor, a codec's losses."""

@@ -1,0 +1,1 @@
+"""Intervals: of percentiles, of shares, of pooled rates and of differences."""

@@ -1,0 +1,1 @@
+"""One run of `maata bench`: its suite, schedule, calls, rows and record."""

@@ -1,0 +1,1 @@
+"""`results.json`: every figure of a run, computed from its raw rows."""
