@@ -21,7 +21,7 @@ from pipecat.pipeline.pipeline import Pipeline
 from pipecat.transports.base_transport import BaseTransport
 from starlette.websockets import WebSocket
 
-from benchmarks.child import Server
+from benchmarks.server.child import Server
 from maata.profile import Profile, load_profile
 from pipelines.call import Call
 from pipelines.call_server import CallServer

@@ -1,0 +1,224 @@
+"""`maata serve --ray`: a cluster of this machine while it serves, or one that runs already.
+
+Knows Ray as a cluster and signals; nothing of calls. Ray reads its environment when it is imported,
+so it is imported here only after that is set.
+"""
+
+import logging
+import os
+import re
+import secrets
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from loguru import logger
+
+from maata.doctor_probes import ProbeFailed, driver
+from maata.profile import Profile
+from models.base_language import notice
+from pipelines.cluster.environment import ALONE, VARIABLES
+from pipelines.cluster.plan import REPLICA_CPUS, ClusterError, LogChoice, Plan, check_room
+
+LOOK_SECONDS = 0.5
+# Ray's controller and proxies ask for none, a replica for one; on an update old and new ones are
+# there at once. These are places, not processor time: the machine has as much as it has.
+PLACES_A_REPLICA = 2
+
+
+class _Stopped(BaseException):
+    """A signal while the cluster is being started, when there is nobody to wait for."""
+
+
+class Signals:
+    """SIGTERM and SIGINT, counted: the first begins the end, the second does not wait for it."""
+
+    def __init__(self) -> None:
+        """Nothing is heard before `heard`."""
+        self._count = 0
+        self._serving = False
+        self._asked = threading.Event()
+
+    @contextmanager
+    def heard(self) -> Iterator[None]:
+        """Count signals in this block."""
+        kinds = (signal.SIGTERM, signal.SIGINT)
+        before = [signal.signal(kind, self._hear) for kind in kinds]
+        try:
+            yield
+        finally:
+            for kind, handler in zip(kinds, before, strict=True):
+                signal.signal(kind, handler)
+
+    def wait(self) -> None:
+        """Until the first signal, if there was none yet."""
+        self._serving = True
+        while self._count == 0:
+            self._asked.wait(LOOK_SECONDS)
+
+    def twice(self) -> bool:
+        """Whether a second one came."""
+        return self._count > 1
+
+    def _hear(self, number: int, frame: FrameType | None) -> None:
+        self._count += 1
+        self._asked.set()
+        if not self._serving:
+            raise _Stopped
+
+
+def serve_alone(profile: Profile, plan: Plan, log: LogChoice) -> None:
+    """Serve on replicas of this machine. Prints `ready http://…` when calls can be made.
+
+    The first SIGTERM or SIGINT ends all replicas as they end for an update: no new calls, running
+    ones finish, for `limits.drain_seconds` at most. A second one ends everything at once.
+
+    Raises:
+        ClusterError: the port is taken, too few GPUs, or replicas that cannot load.
+    """
+    port = free_port(profile.server.host, profile.server.port)
+    check_room(plan, [_gpus_here()])  # before Ray is started, which takes seconds
+    os.environ.update(VARIABLES | ALONE)
+    # Ray's ports ask for it; it is this cluster's own, and nothing is written into the home.
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    import ray
+
+    signals = Signals()
+    with signals.heard():
+        try:
+            _start(max(os.cpu_count() or 1, int(PLACES_A_REPLICA * plan.most * REPLICA_CPUS)))
+            # Ray has set a handler of its own by now.
+            with signals.heard():
+                _deploy(profile, plan, log, port)
+                print(f"ready http://{profile.server.host}:{port}", flush=True)
+                signals.wait()
+                _end(signals.twice)
+        except _Stopped:
+            logger.info("ended while starting")
+        finally:
+            ray.shutdown()
+
+
+def deploy_onto(address: str, profile: Profile, plan: Plan, log: LogChoice) -> None:
+    """Deploy onto a cluster that runs already, or update what runs there; returns when it serves.
+
+    An update replaces replicas one after the other; the calls on the old ones finish as above.
+
+    Args:
+        address: `auto`, for the cluster this machine belongs to, or `HOST:6379`.
+        profile: what to serve; its `server.host` and `port` are of the proxy on every machine.
+        plan: how large.
+        log: of the replicas, in Ray's files on their machines.
+
+    Raises:
+        ClusterError: no such cluster, too few GPUs, or replicas that cannot load.
+    """
+    os.environ.update(VARIABLES)
+    import ray
+
+    try:
+        ray.init(address=address, logging_level=logging.WARNING, log_to_driver=False)
+    except (ConnectionError, RuntimeError, ValueError) as e:
+        why = str(e).strip().splitlines()
+        raise ClusterError(
+            f"no Ray cluster answers at {address!r} ({why[0] if why else type(e).__name__}): start "
+            "one with `ray start --head`, or leave --address out for one of this machine"
+        ) from e
+    try:
+        _deploy(profile, plan, log, profile.server.port)
+        print(f"ready http://{profile.server.host}:{profile.server.port}", flush=True)
+    finally:
+        ray.shutdown()
+
+
+def free_port(host: str, port: int) -> int:
+    """The port, or one that is free for 0.
+
+    Raises:
+        ClusterError: another program listens there.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind((host, port))
+        except OSError as e:
+            raise ClusterError(
+                f"cannot listen on {host}:{port} ({e.strerror}): stop what runs there, or choose "
+                "another with --port"
+            ) from e
+        return sock.getsockname()[1]
+
+
+def _start(places: int) -> None:
+    """A cluster of this machine.
+
+    Raises:
+        ClusterError: Ray's processes do not come up.
+    """
+    import ray
+
+    try:
+        ray.init(num_cpus=places, include_dashboard=False, logging_level=logging.WARNING)
+    except Exception as e:  # Ray raises nothing narrower for a node that is not up in time
+        why = (str(e).strip().splitlines() or [type(e).__name__])[0]
+        raise ClusterError(
+            f"Ray does not start here ({why}): try again when the machine is less busy, or look "
+            "into /tmp/ray/session_latest/logs"
+        ) from e
+    logger.info("Ray runs at {}", ray.get_runtime_context().gcs_address)
+
+
+def _gpus_here() -> float:
+    try:
+        return float(len(driver().gpus))
+    except ProbeFailed:
+        return 0.0
+
+
+def _deploy(profile: Profile, plan: Plan, log: LogChoice, port: int) -> None:
+    """Start Ray Serve where it is not, and deploy; returns when a replica serves."""
+    import ray
+
+    try:
+        from ray import serve
+        from ray.serve.schema import LoggingConfig
+    except ImportError as e:
+        raise ClusterError(f"Ray is here without Ray Serve ({e}): install maata[ray]") from e
+    from pipelines.cluster.app import NAME, build
+
+    if "s2s" in profile.engines and (said := notice(profile.s2s.model, profile.s2s.adapters)):
+        logger.warning(said)
+    check_room(plan, [n["Resources"].get("GPU", 0.0) for n in ray.nodes() if n["Alive"]])
+    serve.start(
+        http_options={"host": profile.server.host, "port": port},
+        logging_config=LoggingConfig(log_level="WARNING", enable_access_log=False),
+    )
+    try:
+        serve.run(build(profile, plan, log), name=NAME, route_prefix="/")
+    except RuntimeError as e:
+        raise ClusterError(f"the replicas cannot start: {_reason(str(e))}") from e
+
+
+def _end(at_once: Callable[[], bool]) -> None:
+    """Let the calls finish; Ray ends the replicas as their calls end, or at the drain's limit."""
+    from ray import serve
+
+    from pipelines.cluster.app import NAME
+
+    logger.info("draining: no new calls; a second signal ends those that run")
+    serve.delete(NAME, _blocking=False)
+    pause = threading.Event()
+    while NAME in serve.status().applications and not at_once():
+        pause.wait(LOOK_SECONDS)
+
+
+def _reason(report: str) -> str:
+    """The last error that a report of Ray names: it holds whole tracebacks of the replicas."""
+    named = re.findall(r"^(?:\w+\.)*\w*(?:Error|Missing|Lost|Exception): (.+)$", report, re.M)
+    lines = [line.strip() for line in report.splitlines() if line.strip()]
+    return named[-1] if named else (lines[-1] if lines else "Ray gives no reason")
