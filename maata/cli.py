@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from maata.errors import user_errors
+from maata.errors import fail, user_errors
 from maata.profile import Engine, ProfileError, load_profile
 from maata.recipes import data, train
 
@@ -47,6 +47,16 @@ def serve(
         bool,
         typer.Option("--log-json", envvar="MAATA_LOG_JSON", help="the log as JSON lines"),
     ] = False,
+    ray: Annotated[bool, typer.Option("--ray", help="on replicas, by Ray Serve")] = False,
+    replicas: Annotated[
+        str | None, typer.Option(help="with --ray: how many, as 2, or as the calls need, as 1:4")
+    ] = None,
+    gpus: Annotated[
+        float | None, typer.Option(help="with --ray: of one replica; else as the profile needs")
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option(help="with --ray: of a running cluster, auto or HOST:6379")
+    ] = None,
 ) -> None:
     """Serve the page at / and calls at /ws."""
     overrides = _overrides_or_fail(settings)
@@ -55,9 +65,25 @@ def serve(
             overrides[key] = str(value)
     with user_errors():
         loaded = load_profile(profile, overrides)
+    for name, value in (("--replicas", replicas), ("--gpus", gpus), ("--address", address)):
+        if value is not None and not ray:
+            fail(f"{name} is of --ray: give both, or neither")
     from maata.log import set_up_log
 
-    set_up_log(log_level.upper(), as_json=log_json)
+    log_level = log_level.upper()
+    set_up_log(log_level, as_json=log_json)
+    if ray:
+        from pipelines.cluster.plan import ClusterError, LogChoice, make_plan, require_ray
+        from pipelines.cluster.run import deploy_onto, serve_alone
+
+        with user_errors(ClusterError):
+            plan, log = make_plan(loaded, replicas or "1", gpus), LogChoice(log_level, log_json)
+            require_ray()
+            if address is None:
+                serve_alone(loaded, plan, log)
+            else:
+                deploy_onto(address, loaded, plan, log)
+        return
     from models.weights import WeightsMissing
     from pipelines.run import EngineError, PortInUse
     from pipelines.run import serve as run_server
@@ -83,7 +109,7 @@ def call(
     out: Annotated[Path, typer.Option(help="where call.wav and events.jsonl go")] = Path("calls"),
 ) -> None:
     """Call a server without a browser: play WAVs as a caller's turns, record, measure."""
-    from benchmarks.call import run_call
+    from benchmarks.caller.call import run_call
 
     token = os.environ.get("MAATA_TOKEN")
     raise typer.Exit(
@@ -96,7 +122,18 @@ def bench(
     engines: Annotated[
         str | None, typer.Option(help="cascade,s2s (both), or what a server at --url has")
     ] = None,
-    suite: Annotated[str, typer.Option(help="smoke, standard, full, duplex or load")] = "standard",
+    suite: Annotated[
+        str | None, typer.Option(help="smoke, standard (the default), full, duplex or load")
+    ] = None,
+    corpus: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LAYOUT:FOLDER",
+            help="recorded speech instead of a suite: folder, common-voice, fleurs, indicvoices or "
+            "kathbath",
+        ),
+    ] = None,
+    split: Annotated[str, typer.Option(help="of the corpus")] = "test",
     profile: Annotated[str, typer.Option(help="a shipped profile or a .toml")] = "starter",
     url: Annotated[str | None, typer.Option(help="measure this server, start none")] = None,
     out: Annotated[Path | None, typer.Option(help="the run's directory")] = None,
@@ -106,21 +143,32 @@ def bench(
     judge: Annotated[
         str, typer.Option(help="starter/asr, a Whisper directory, http://host/v1#model, or none")
     ] = "starter/asr",
+    content_judge: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="a language model, http://host/v1#model, that is asked whether answers fit",
+        ),
+    ] = None,
     quality: Annotated[bool, typer.Option(help="rate the sound of the answers")] = True,
-    limit: Annotated[int | None, typer.Option(help="stimuli a task of the suite duplex")] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="stimuli a task of the suite duplex, or clips of a corpus")
+    ] = None,
     listening_kit: Annotated[
         bool, typer.Option(help="also write a blind listening test; alone for a finished --out")
     ] = False,
 ) -> None:
     """Measure both engines side by side and write the report; the last line is JSON."""
     overrides = _overrides_or_fail(settings)
-    from benchmarks.bench import run_bench
+    from benchmarks.suite.command import run_bench
 
     named = [e.strip() for e in engines.split(",") if e.strip()] if engines else None
     raise typer.Exit(
         run_bench(
             named,
             suite,
+            corpus=corpus,
+            split=split,
             profile=profile,
             url=url,
             out=out,
@@ -129,6 +177,7 @@ def bench(
             settings=overrides,
             token=os.environ.get("MAATA_TOKEN"),
             judge=judge,
+            content_judge=content_judge,
             quality=quality,
             limit=limit,
             listening_kit=listening_kit,
@@ -144,7 +193,7 @@ def report(
     readme: Annotated[Path | None, typer.Option(help="write the table between its markers")] = None,
 ) -> None:
     """Render results.json, report.md and report.html of a run, byte-identically."""
-    from benchmarks.report import run_report
+    from benchmarks.report.report import run_report
 
     raise typer.Exit(run_report(directory, baseline=baseline, readme=readme, ratings=ratings))
 
@@ -159,7 +208,7 @@ def score(
     system: Annotated[str | None, typer.Option(help="one system of a file with several")] = None,
 ) -> None:
     """WER and CER of any system's Telugu transcripts; the last line is JSON."""
-    from benchmarks.score import run_score
+    from benchmarks.score.score import run_score
 
     raise typer.Exit(run_score(refs, hyps, normalizer, system=system))
 
@@ -177,7 +226,7 @@ def plan(
     blocking: Annotated[float, typer.Option(help="share of callers turned away")] = 0.01,
 ) -> None:
     """Sessions per GPU, cost per caller and cross-over, from a measured ramp."""
-    from benchmarks.plan import run_plan
+    from benchmarks.plan.plan import run_plan
 
     raise typer.Exit(
         run_plan(

@@ -1,19 +1,19 @@
 """Which engines a machine can run and how many calls: measured, or predicted by the floors.
 
-The floors are a card's memory and bandwidth (`benchmarks.floors`); a prediction always says that it
-is one. Knows no screen.
+The floors are a card's memory and bandwidth (`benchmarks.plan.floors`); a prediction always says
+that it is one. Knows no screen.
 """
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from maata.doctor_checks import Finding
-from maata.doctor_needs import on_gpu
+from maata.doctor_needs import on_gpu, speecht5_on_gpu
 from maata.doctor_probes import ProbeFailed, Probes
-from maata.profile import Engine, Profile, S2sSettings
+from maata.profile import Engine, Profile, S2sSettings, TtsSettings
 
 if TYPE_CHECKING:
-    from benchmarks.gpus import Gpu
+    from benchmarks.plan.gpus import Gpu
 
 Basis = Literal["measured", "predicted", "unknown"]
 MEASURE = "`maata bench --suite load` measures it"
@@ -23,6 +23,11 @@ TURN_S = 12.0  # one user turn to the next of a call: assumed
 BUSY = 0.5  # share of the time that the cascade's models may compute before turns queue: assumed
 TELUGU_TOKENS = 125  # of Whisper for 5 s of Telugu: 13.5 a word, 1.85 words a second
 WHISPER_LARGE = 1.55e9  # parameters; CTranslate2 keeps them in two bytes or one
+SPEECHT5 = 157e6  # parameters of the hub's, vocoder included, in float32; the starter has 7 M
+SPEECHT5_STARTER = 7.4e6
+# Keys and values of one clause: 6 layers of 768, 512 steps of sound and 256 characters, float32.
+SPEECHT5_CLAUSE = 6 * 2 * 768 * (512 + 256) * 4
+SPEECHT5_PROCESS = 0.5e9  # CUDA's context of the voice's own process: assumed
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,7 @@ def precision_of(s2s: S2sSettings) -> str:
 
 def memory_needed(profile: Profile) -> dict[str, int]:
     """Bytes on the GPU by part, of the parts whose size is known; of this server, not of vLLM."""
-    from benchmarks.floors import OVERHEAD_BYTES, PRECISIONS, shape_of
+    from benchmarks.plan.floors import OVERHEAD_BYTES, PRECISIONS, shape_of
 
     parts: dict[str, float] = {}
     shape = shape_of(profile.s2s.model)
@@ -55,7 +60,17 @@ def memory_needed(profile: Profile) -> dict[str, int]:
     asr = profile.cascade.asr
     if asr.device == "cuda" and "large" in asr.model:
         parts["whisper"] = WHISPER_LARGE * (1 if asr.compute_type.startswith("int8") else 2)
+    if "cascade" in profile.engines and speecht5_on_gpu(profile):
+        parts["speecht5"] = speecht5_bytes(profile.cascade.tts)
     return {name: int(size) for name, size in parts.items()}
+
+
+def speecht5_bytes(tts: TtsSettings) -> float:
+    """Of the voice's process on a GPU: weights, keys and values of all rows, what CUDA takes."""
+    from models.weights import is_starter
+
+    count = SPEECHT5_STARTER if is_starter(tts.model) else SPEECHT5
+    return 4 * count + tts.rows * SPEECHT5_CLAUSE + SPEECHT5_PROCESS
 
 
 def cascade_calls(profile: Profile, gpu: "Gpu") -> int:
@@ -64,7 +79,7 @@ def cascade_calls(profile: Profile, gpu: "Gpu") -> int:
     A turn is the tokens of its stages, each of which reads the stage's weights once, at the share
     of the bandwidth that good kernels reach. What batching saves is not counted.
     """
-    from benchmarks.floors import CASCADE_TURN, GOOD_KERNELS
+    from benchmarks.plan.floors import CASCADE_TURN, GOOD_KERNELS
 
     turn_ms = 0.0
     for stage in CASCADE_TURN:
@@ -73,7 +88,7 @@ def cascade_calls(profile: Profile, gpu: "Gpu") -> int:
             ms *= TELUGU_TOKENS / stage.tokens
             if profile.cascade.asr.compute_type.startswith("int8"):
                 ms /= 2
-        if stage.name.startswith("speecht5") and profile.cascade.tts.engine == "espeak":
+        if stage.name.startswith("speecht5") and not speecht5_on_gpu(profile):
             ms = 0.0
         turn_ms += ms / GOOD_KERNELS
     return int(BUSY * TURN_S * 1000 / turn_ms)
@@ -90,7 +105,7 @@ def capacities(profile: Profile, probes: Probes, findings: list[Finding]) -> lis
 
 def _card(probes: Probes) -> tuple[str, "Gpu | None", float]:
     """Name of the first card, its row in the table, and bytes free on it."""
-    from benchmarks.gpus import load_gpus
+    from benchmarks.plan.gpus import load_gpus
 
     try:
         seen = probes.driver().gpus[0]
@@ -126,7 +141,7 @@ def _cascade(profile: Profile, probes: Probes, runs: bool) -> Capacity:
 
 
 def _s2s(profile: Profile, probes: Probes, runs: bool) -> Capacity:
-    from benchmarks.floors import GOOD_KERNELS, OVERHEAD_BYTES, PRECISIONS, shape_of
+    from benchmarks.plan.floors import GOOD_KERNELS, OVERHEAD_BYTES, PRECISIONS, shape_of
 
     s2s = profile.s2s
     shape = shape_of(s2s.model)
@@ -149,7 +164,8 @@ def _s2s(profile: Profile, probes: Probes, runs: bool) -> Capacity:
     word = precision_of(s2s)
     precision = PRECISIONS[word]
     in_time = shape.calls_in_time(precision, gpu, GOOD_KERNELS)
-    beside = sum(n for part, n in memory_needed(profile).items() if part == "whisper")
+    needed = memory_needed(profile)
+    beside = needed.get("whisper", 0) + needed.get("speecht5", 0)
     left = free - shape.parameters * precision.weight - OVERHEAD_BYTES - beside
     in_memory = max(0.0, left / (shape.context * shape.cached_per_frame * precision.cached))
     calls = int(min(in_time, in_memory, s2s.slots))

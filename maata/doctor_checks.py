@@ -7,7 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from maata.doctor_needs import SIZES, addresses, on_gpu, repository
+from maata.doctor_needs import (
+    SIZES,
+    addresses,
+    ctranslate2_on_gpu,
+    on_gpu,
+    repository,
+    torch_on_gpu,
+)
 from maata.doctor_probes import Driver, ProbeFailed, Probes
 from maata.profile import Engine, Profile
 
@@ -62,7 +69,7 @@ def _gpu(profile: Profile, probes: Probes) -> Iterator[Finding]:
     yield Finding("gpu", "ok", f"{names}; driver {driver.version}, CUDA up to {cuda}")
     if needing:
         yield _torch(profile, probes, driver)
-        if "cascade" in needing or profile.s2s.captions:
+        if ("cascade" in needing and ctranslate2_on_gpu(profile)) or profile.s2s.captions:
             problem = probes.ctranslate2_problem()
             said, _, remedy = problem.partition(": ")
             state: State = "fail" if problem else "ok"
@@ -72,7 +79,7 @@ def _gpu(profile: Profile, probes: Probes) -> Iterator[Finding]:
 
 
 def _torch(profile: Profile, probes: Probes, driver: Driver) -> Finding:
-    blocked: tuple[Engine, ...] = ("s2s",) if "s2s" in on_gpu(profile) else ()
+    blocked = torch_on_gpu(profile)
     state: State = "fail" if blocked else "warn"
     try:
         version, cuda = probes.torch_build()
@@ -147,15 +154,23 @@ def _packages(profile: Profile, probes: Probes) -> Iterator[Finding]:
             yield Finding("moshi", "ok", "installed")
         else:
             yield Finding("moshi", "fail", "not installed", "run `make setup`", ("s2s",))
-    if "cascade" in profile.engines and profile.cascade.tts.engine == "espeak":
-        try:
-            probes.espeak()
-            yield Finding("espeak-ng", "ok", "speaks")
-        except ProbeFailed as e:
-            said, _, remedy = str(e).partition(": ")
-            remedy = remedy or "install the extra espeak (`make setup` does)"
-            yield Finding("espeak-ng", "fail", said, remedy, ("cascade",))
+    if "cascade" in profile.engines:
+        yield _espeak(profile, probes)
     yield Finding("ffmpeg", "ok", "not needed: no engine of any profile calls it")
+
+
+def _espeak(profile: Profile, probes: Probes) -> Finding:
+    """The voice itself, or who stands in for it."""
+    alone = profile.cascade.tts.engine == "espeak"
+    try:
+        probes.espeak()
+    except ProbeFailed as e:
+        said, _, remedy = str(e).partition(": ")
+        remedy = remedy or "install the extra espeak (`make setup` does)"
+        if alone:
+            return Finding("espeak-ng", "fail", said, remedy, ("cascade",))
+        return Finding("espeak-ng", "warn", f"{said}; nobody stands in for SpeechT5", remedy)
+    return Finding("espeak-ng", "ok", "speaks" if alone else "stands in where SpeechT5 fails")
 
 
 def _weights(profile: Profile, probes: Probes) -> Iterator[Finding]:

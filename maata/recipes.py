@@ -1,11 +1,16 @@
 """The commands that train models and make their data; each imports its recipe when it is called."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from maata.errors import user_errors
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from training.speecht5_log import Rater
 
 train = typer.Typer(no_args_is_help=True, help="Training recipes; each resumes where it stopped.")
 data = typer.Typer(no_args_is_help=True, help="Steps of the data pipeline.")
@@ -53,6 +58,8 @@ def train_speecht5(
     out: OutDir = None,
     start: Annotated[str | None, typer.Option(help="weights address to start from")] = None,
     dry_run: Annotated[bool, typer.Option(help="say what the run will take, and end")] = False,
+    tensorboard: Annotated[bool, typer.Option(help="write TensorBoard's files, too")] = False,
+    dnsmos: Annotated[bool, typer.Option(help="rate samples where speechmos is installed")] = True,
     resume: Resume = False,
 ) -> None:
     """The cascade's voice: SpeechT5 in the agent's four voices, and its vocoder."""
@@ -73,10 +80,29 @@ def train_speecht5(
                 part=part,  # pyright: ignore[reportArgumentType]  (checked there)
                 asr=None if part == "voice" else resolve(asr),
                 start=start,
+                rate=_dnsmos() if dnsmos and not dry_run and part != "voice" else None,
+                tensorboard=tensorboard,
                 dry_run=dry_run,
                 resume=resume,
             )
         )
+
+
+def _dnsmos() -> "Rater | None":
+    """The bench's predictor of ratings, so that recipes need not know the bench."""
+    from benchmarks.sound.dnsmos import Dnsmos, DnsmosMissing
+
+    try:
+        predictor = Dnsmos.load()
+    except DnsmosMissing as missing:
+        typer.echo(missing, err=True)
+        return None
+
+    def rate(pcm: "np.ndarray") -> dict[str, float]:
+        found = predictor.predict(pcm)
+        return {"dnsmos": found.ovrl, "dnsmos_sig": found.sig} if found else {}
+
+    return rate
 
 
 @train.command("codec")

@@ -166,6 +166,8 @@ def synthesize_with_words(text: str, settings: Settings) -> tuple[np.ndarray, li
         piece = next((i for i, (_, a, b) in enumerate(pieces) if a <= event.char < b), None)
         if piece is not None:
             starts.setdefault(piece, event.sample)
+    if not starts:
+        return pcm, []
     order = sorted(starts.items(), key=lambda item: item[1])
     ends = [start for _, start in order[1:]] + [len(pcm)]
     return pcm, [

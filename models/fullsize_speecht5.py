@@ -57,7 +57,8 @@ def speecht5(
             for name, ms in stages:
                 taken[name].append(ms)
             taken["turn"].append(sum(ms for _, ms in stages))
-        common = {"batch": batch, "dtype": "float32", "tokens": steps, "how": "eager"}
+        how = "CUDA graphs" if decoder.recorded else "eager"
+        common = {"batch": batch, "dtype": "float32", "tokens": steps, "how": how}
         common["memory_bytes"] = used_bytes(clock.device)
         for name, ms in taken.items():
             if ms:

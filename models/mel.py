@@ -18,8 +18,8 @@ RANGE, FLOOR = 8.0, -10.0  # log10 of power
 
 
 @lru_cache
-def mel_filters(bands: int = BANDS) -> np.ndarray:
-    """Slaney's mel filters (librosa's default), float32 [bands, N_FFT // 2 + 1].
+def mel_filters(bands: int = BANDS, n_fft: int = N_FFT) -> np.ndarray:
+    """Slaney's mel filters (librosa's default), float32 [bands, n_fft // 2 + 1].
 
     Linear below 1 kHz (3 mels per 200 Hz), logarithmic above (27 mels per factor 6.4); each
     triangle has unit area.
@@ -28,7 +28,7 @@ def mel_filters(bands: int = BANDS) -> np.ndarray:
     top = knee + np.log((SAMPLE_RATE / 2) / 1000.0) / log_step
     mels = np.linspace(0.0, top, bands + 2)
     edges = np.where(mels < knee, mels * hertz_per_mel, 1000.0 * np.exp(log_step * (mels - knee)))
-    bins = np.fft.rfftfreq(N_FFT, 1.0 / SAMPLE_RATE)  # Hz
+    bins = np.fft.rfftfreq(n_fft, 1.0 / SAMPLE_RATE)  # Hz
     rising = (bins - edges[:-2, None]) / np.diff(edges)[:-1, None]
     falling = (edges[2:, None] - bins) / np.diff(edges)[1:, None]
     triangles = np.maximum(0.0, np.minimum(rising, falling))

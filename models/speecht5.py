@@ -97,13 +97,22 @@ class SpeechT5:
     sample_rate = SAMPLE_RATE
 
     def __init__(
-        self, parts: SpeechT5Parts, *, rows: int = 8, steps: int = 512, words: int = WORDS
+        self,
+        parts: SpeechT5Parts,
+        *,
+        rows: int = 8,
+        steps: int = 512,
+        words: int = WORDS,
+        fixed: bool | None = None,
     ) -> None:
-        """`rows` clauses are spoken at once, further utterances wait; of `words` words at most."""
+        """`rows` clauses are spoken at once, further utterances wait; of `words` words at most.
+
+        `fixed` as the decoder takes it.
+        """
         self._parts, self._words = parts, words
         decoding = parts.voices.decoding
         self._held = bool(decoding.ahead)
-        self._decoder = Decoder(parts.acoustic, decoding, rows=rows, steps=steps)
+        self._decoder = Decoder(parts.acoustic, decoding, rows=rows, steps=steps, fixed=fixed)
         self._reach = vocoder_reach(parts.vocoder.config)
         self._utterances: list[Utterance] = []
         self._seeds = count(1)

@@ -1,8 +1,9 @@
 """A SpeechT5 voice on disk: transformers' own files, read from the hub's directories as they are.
 
 The acoustic model's directory is that of `microsoft/speecht5_tts`; ours hold the voices beside it
-and the vocoder (the files of `microsoft/speecht5_hifigan`) in `vocoder/`. Knows nothing of how they
-are run.
+and the vocoder (the files of `microsoft/speecht5_hifigan`) in `vocoder/`. One thing is ours alone:
+the weights of a small voice may lie there in 8 bits (`int8_files`). Knows nothing of how they are
+run.
 """
 
 import json
@@ -17,12 +18,13 @@ from safetensors import SafetensorError
 from transformers import SpeechT5Config, SpeechT5ForTextToSpeech, SpeechT5HifiGan
 from transformers.utils import logging
 
+from models import int8_files
 from models.speecht5_mel import BANDS, FLOOR, HIGHEST, HOP, LOWEST, SAMPLE_RATE, WINDOW
 from models.speecht5_text import FILE, Characters
 from models.speecht5_voices import Voices
 
 VOCODER = "vocoder"
-_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+_WEIGHTS = ("model.safetensors", "pytorch_model.bin", int8_files.PACKED)
 
 
 class SpeechT5Invalid(ValueError):
@@ -107,11 +109,15 @@ def _pretrained(kind, folder: Path, recipe: str):
             f"{folder} holds no {kind.__name__} (config.json and {' or '.join(_WEIGHTS)}): fetch "
             f"it, or train one with '{recipe}'"
         )
+    how = {"dtype": torch.float32, "output_loading_info": True, "local_files_only": True}
     try:
         with _quietly():
-            model, told = kind.from_pretrained(
-                folder, dtype=torch.float32, output_loading_info=True, local_files_only=True
-            )
+            if int8_files.is_packed(folder):
+                config = kind.config_class.from_pretrained(folder, local_files_only=True)
+                state = int8_files.read(folder)
+                model, told = kind.from_pretrained(None, config=config, state_dict=state, **how)
+            else:
+                model, told = kind.from_pretrained(folder, **how)
     except (OSError, RuntimeError, ValueError, KeyError, SafetensorError) as error:
         raise SpeechT5Invalid(f"{folder} cannot be read ({error}): copy it again") from error
     if missing := sorted(told["missing_keys"]):
@@ -138,20 +144,29 @@ def ready(model, device: str):
     return model.eval().requires_grad_(False).to(device)
 
 
-def save(parts: SpeechT5Parts, folder: Path, *, vocabulary: Path, floor: float = FLOOR) -> Path:
-    """Writes a directory that `load` and transformers read, fp16, whole or not at all.
+def save(
+    parts: SpeechT5Parts,
+    folder: Path,
+    *,
+    vocabulary: Path,
+    floor: float = FLOOR,
+    int8: bool = False,
+) -> Path:
+    """Writes a directory that `load` reads, and transformers if it is fp16; whole or not at all.
 
     Args:
         parts: what is written; they are left as they are.
         folder: replaced when it is there.
         vocabulary: the `spm_char.model` of `parts.characters`.
         floor: the quietest mel value the model was trained on.
+        int8: store matrices in 8 bits, half of fp16; only `load` here reads that.
     """
+    write = write_int8 if int8 else write_half
     scratch = folder.with_name(folder.name + ".part")
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
-    write_half(parts.acoustic, scratch)
-    write_half(parts.vocoder, scratch / VOCODER)
+    write(parts.acoustic, scratch)
+    write(parts.vocoder, scratch / VOCODER)
     shutil.copyfile(vocabulary, scratch / FILE)
     parts.voices.save(scratch)
     write_json(scratch / "preprocessor_config.json", _features(floor))
@@ -171,8 +186,15 @@ def write_half(model, folder: Path) -> None:
     model.config.dtype = torch.float16
     with _quietly():
         model.save_pretrained(folder, state_dict=halves)
+    (folder / _WEIGHTS[0]).chmod(0o644)  # safetensors lets nobody else read what it writes
     model.config.dtype = kept
     (folder / "generation_config.json").unlink(missing_ok=True)
+
+
+def write_int8(model, folder: Path) -> None:
+    """Writes config and weights in 8 bits."""
+    model.config.save_pretrained(folder)
+    int8_files.write(model.state_dict(), folder)
 
 
 def write_json(path: Path, content: dict[str, object]) -> None:

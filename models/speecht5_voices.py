@@ -73,6 +73,7 @@ class Voices:
             {name: t.detach().float().cpu().contiguous() for name, t in tables.items()},
             folder / TABLES,
         )
+        (folder / TABLES).chmod(0o644)  # safetensors lets nobody else read what it writes
 
     @classmethod
     def load(cls, folder: Path) -> "Voices":

@@ -25,7 +25,7 @@ from services.offload import iterate
 from services.speech import SpeechService, Synthesizer
 
 FACTORY = "models.speecht5_host:load"
-STAND_IN = "espeak-ng"
+VOICE, STAND_IN = "SpeechT5", "espeak-ng"
 _LOOK = 0.02  # seconds between two looks at whether to stop
 _SILENT = 5.0  # seconds without sound after which a stream is given up
 
@@ -191,12 +191,13 @@ class _Spoken:
 
 
 class SpeechT5Service(SpeechService):
-    """Speaks clauses with SpeechT5, and says on the page when another voice stood in for it."""
+    """Speaks clauses with SpeechT5, and says on the page when another voice stands in for it."""
 
     def __init__(self, synthesizer: SpeechT5Synthesizer, **settings: Any) -> None:
         """As SpeechService."""
         super().__init__(synthesizer, **settings)
         self._speecht5 = synthesizer
+        self._stood_in = False  # whether the page shows the other voice
 
     async def _pcm(self, text: str) -> AsyncIterator[bytes]:
         reasons: queue.SimpleQueue[str] = queue.SimpleQueue()
@@ -211,11 +212,21 @@ class SpeechT5Service(SpeechService):
                 replaced=reasons.put,
             )
         )
+        replaced = False  # in this clause
         try:
             async for chunk in chunks:
                 if not reasons.empty():
-                    told = {"type": "voice", "engine": STAND_IN, "reason": reasons.get()}
-                    await self.push_frame(RTVIServerMessageFrame(told))
+                    await self._tell(stood_in=True, reason=reasons.get())
+                    replaced = True
+                elif self._stood_in and not replaced:
+                    await self._tell(stood_in=False)
                 yield chunk.astype("<i2", copy=False).tobytes()
         finally:
             await chunks.aclose()
+
+    async def _tell(self, *, stood_in: bool, reason: str = "") -> None:
+        """Which voice answers now, for the page."""
+        self._stood_in = stood_in
+        name = STAND_IN if stood_in else VOICE
+        told = {"type": "voice", "id": name, "fallback": stood_in, "reason": reason}
+        await self.push_frame(RTVIServerMessageFrame(told))

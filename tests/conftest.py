@@ -14,6 +14,7 @@ import pytest
 
 from maata.profile import Profile, load_profile
 from pipelines.engines import Engines
+from tests.live import ESPEAK
 
 REAL_TIME = (
     "tests/benchmarks/",
@@ -38,7 +39,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def starter_profile() -> Profile:
-    return load_profile("starter")
+    return load_profile("starter", ESPEAK)
 
 
 @pytest.fixture(scope="session")

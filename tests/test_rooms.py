@@ -23,12 +23,15 @@ TABLE = {
     "services": ("models", "maata.profile"),
     "models": (),
     "training": ("models", "maata.profile"),
-    # A synthesizer speaks the bench's callers, a recogniser judges: instruments, from outside.
+    # A synthesizer speaks the bench's callers, a recogniser judges, voices and spectra are
+    # compared: instruments, from outside.
     "benchmarks": (
         "maata.profile",
         "models.telugu",
         "models.audio",
         "models.espeak",
+        "models.mel",
+        "models.speaker",
         "models.voices",
         "models.weights",
         "models.whisper",
@@ -44,14 +47,9 @@ ONLY = {
     "ctranslate2": ("models/*.py", "pipelines/engines.py", "training/*.py"),
     "torch": ("models/*.py", "training/*.py"),
     "soxr": ("models/audio.py",),
-    "sphn": ("pipelines/moshi_wire.py", "benchmarks/moshi_line.py"),
+    "sphn": ("pipelines/moshi_wire.py", "benchmarks/caller/moshi_line.py"),
     # The bench reads and writes recordings of its own in compressed forms.
-    "soundfile": (
-        "models/audio.py",
-        "benchmarks/sound.py",
-        "benchmarks/listening_sound.py",
-        "benchmarks/report_sound.py",
-    ),
+    "soundfile": ("models/audio.py", "benchmarks/sound/stereo.py"),
 }
 
 

@@ -45,17 +45,17 @@ def start_hearing(lm: LMModel, mimi: MimiModel, seed: int) -> None:
     """
     assert lm.depformer_emb is not None
     generator = torch.Generator().manual_seed(seed)
-    codes = meanings(mimi)
-    books = len(codes)
+    vectors = meanings(mimi)
+    books = len(vectors)
     sides = range(0, lm.n_q, books)  # the agent's streams, then the user's
     tables = [[lm.emb[side + book] for side in sides] for book in range(books)]
-    _fill(tables, codes, generator)
+    _fill(tables, vectors, generator)
     for side in sides:
-        lm.emb[side].weight[: lm.card].mul_(LOUDER)
-        for book in range(1, books):
-            lm.emb[side + book].weight[: lm.card].div_(LOUDER)
-    _fill([[table] for table in lm.depformer_emb], codes, generator)
-    _fill([[table] for table in lm.linears], codes, generator)
+        for book in range(books):
+            codes = cast(Tensor, lm.emb[side + book].weight)[: lm.card]
+            codes.mul_(1.0 / LOUDER if book else LOUDER)
+    _fill([[table] for table in lm.depformer_emb], vectors, generator)
+    _fill([[table] for table in lm.linears], vectors, generator)
 
 
 def _fill(

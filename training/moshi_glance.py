@@ -9,9 +9,11 @@ is given. Measured in docs/decisions.md. Knows nothing of training.
 """
 
 import math
+from typing import cast
 
 import torch
 from moshi.models.lm import LMModel
+from moshi.modules.transformer import StreamingMultiheadAttention
 from torch import Tensor
 
 FIRST = (1, 2, 3, 4, 5, 6, 0)  # frames back, of the first layer's heads; the others are left alone
@@ -30,13 +32,13 @@ def look_back(lm: LMModel, seed: int) -> None:
     constant = torch.randn(lm.dim, generator=generator)
     constant /= constant.norm()
     # A step reads the sum of one text token and a code of every stream.
-    tables = [lm.text_emb.weight, *(table.weight for table in lm.emb)]
+    tables = [lm.text_emb.weight, *(cast(Tensor, table.weight) for table in lm.emb)]
     energy = sum(float(table.square().sum(1).mean()) for table in tables)
     lm.text_emb.weight.add_(math.sqrt(energy * SHARE / (1 - SHARE)) * constant)
     read = constant / math.sqrt(lm.dim * SHARE)  # reads 1 from what the first norm passes on
     for number, layer in enumerate(lm.transformer.layers):
-        attention = layer.self_attn
-        weight = attention.in_projs[0].weight  # [3 dim, dim]: queries, keys, values
+        attention = cast(StreamingMultiheadAttention, layer.self_attn)
+        weight = cast(Tensor, attention.in_projs[0].weight)  # [3 dim, dim]: queries, keys, values
         size = lm.dim // attention.num_heads
         for head, back in zip(range(attention.num_heads), LATER if number else FIRST):  # noqa: B905
             query, key = _pair(back, size)

@@ -135,8 +135,8 @@ _HUB = Preset(
 
 PRESETS = {
     "starter": Preset(
-        steps=3_970,
-        listening=Listening(sets=13),
+        steps=9_900,
+        listening=Listening(sets=40),  # two hours; an hour of it was tried (docs/decisions.md)
         frames_per_batch=1_600,
         depth_share=0.3,
         learning_rate=2e-3,

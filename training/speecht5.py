@@ -1,7 +1,7 @@
 """Trains SpeechT5 to speak Telugu in the agent's four voices: the acoustic model, then the vocoder.
 
     maata train speecht5 --preset starter --data DIR [--part acoustic|vocoder|voice]
-        [--out runs/speecht5] [--dry-run] [--resume]
+        [--out runs/speecht5] [--dry-run] [--resume] [--tensorboard] [--no-dnsmos]
 
 Clauses of the project's own dialogues and of open text are spoken by espeak-ng in four voices and
 nine emotions; since it tells when each word begins, attention is led along the true times. `--part
@@ -10,13 +10,14 @@ train side by side, one core each; `--part voice` puts both exports together in 
 directory that `models.speecht5_layout` and transformers load, with its card. Presets: `starter`
 (two cores, an hour), `hub` (from microsoft/speecht5_tts and _hifigan, one GPU), `tiny` (tests).
 `--dry-run` times three steps and says what the run will take. Each run writes checkpoints,
-`metrics.jsonl`, `learning_curve.svg` and `samples/` with sounds and pictures of the attention.
-Interrupt it whenever you like: `--resume` goes on with the very next batch.
+`metrics.jsonl`, `learning_curve.svg` and `samples/` with sounds and pictures of the attention, and
+with `--tensorboard` all of them for TensorBoard (`tensorboard --logdir OUT`). Interrupt it whenever
+you like: `--resume` goes on with the very next batch.
 """
 
 import dataclasses
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -24,6 +25,7 @@ from training import corpus
 from training.interruptible import ended_by_signals, require_place
 from training.speecht5_budget import estimate
 from training.speecht5_export import put_together, write_acoustic
+from training.speecht5_log import Rater
 from training.speecht5_preset import PRESETS, Preset
 from training.speecht5_run import Run
 from training.speecht5_vocoder import VocoderRun
@@ -45,6 +47,8 @@ def main(
     stop_after: int | None = None,
     device: str | None = None,
     start: str | None = None,
+    rate: Rater | None = None,
+    tensorboard: bool = False,
 ) -> Path:
     """Trains one part and exports it; returns the directory of what was exported.
 
@@ -60,9 +64,12 @@ def main(
         stop_after: end this call after so many steps, checkpoint written.
         device: `cpu` or `cuda`; default whichever is there.
         start: weights address to start from, instead of the preset's.
+        rate: gives figures of a sound, which stand beside the error rates at every evaluation.
+        tensorboard: write its files, too.
 
     Raises:
-        ValueError: unknown preset or part, nothing to resume, or a finished run without `resume`.
+        ValueError: unknown preset or part, nothing to resume, a finished run without `resume`, or
+            no TensorBoard installed.
         corpus.DataMissing: no text where `data` says.
         models.espeak.EspeakMissing: no synthesizer installed.
         models.weights.WeightsMissing, models.speecht5_layout.SpeechT5Invalid: no start.
@@ -81,7 +88,8 @@ def main(
     if not dry_run:
         require_place(folder / part, resume=resume)
     # Both parts say the same clauses: whoever comes first speaks them.
-    run = _run(part, chosen, root, folder, listener, device)
+    looks = {"asr": listener, "rate": rate, "tensorboard": tensorboard and not dry_run}
+    run = _run(part, chosen, root, folder, device, looks)
     if dry_run:
         print(estimate(run))
         return folder / part
@@ -102,10 +110,10 @@ def _changed(preset: Preset, part: Part, steps: int | None, start: str | None) -
 
 
 def _run(
-    part: Part, preset: Preset, data: Path, out: Path, asr: Path | None, device: str
+    part: Part, preset: Preset, data: Path, out: Path, device: str, looks: dict[str, Any]
 ) -> Run | VocoderRun:
     if part == "vocoder":
-        return VocoderRun(preset, data, out / part, asr=asr, device=device)
+        return VocoderRun(preset, data, out / part, device=device, **looks)
     vocoder = out / "vocoder" / "export"
     there = vocoder if (vocoder / "config.json").is_file() else None
-    return Run(preset, data, out / part, asr=asr, vocoder=there, device=device)
+    return Run(preset, data, out / part, vocoder=there, device=device, **looks)

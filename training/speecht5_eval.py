@@ -4,12 +4,10 @@ Speaks test clauses through the very code that serves them. Knows nothing of tra
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 
-from models.audio import write_wav
 from models.mel import SAMPLE_RATE as HEARD_RATE
 from models.speecht5_decoder import Decoder
 from models.speecht5_mel import SAMPLE_RATE
@@ -19,9 +17,10 @@ from models.speecht5_watch import Watch, step_limit
 from models.telugu.wer import cer
 from models.whisper import Recognizer
 from training import speecht5_griffin
-from training.speecht5_picture import draw
+from training.speecht5_log import Log
 from training.speecht5_speech import Recordings
 
+KEPT = 4  # clauses whose sound and pictures are kept, and rated
 assert SAMPLE_RATE == HEARD_RATE  # the recogniser hears what is spoken, without resampling
 
 
@@ -38,9 +37,9 @@ class Said:
 def say(acoustic, voices: Voices, characters: Characters, recordings: Recordings) -> list[Said]:
     """Every test clause in its own voice and emotion, all at once."""
     encoded = [characters.encode(job.text) for job in recordings.jobs]
-    decoder = Decoder(
-        acoustic, voices.decoding, rows=len(encoded), characters=max(map(len, encoded))
-    )
+    longest = max(map(len, encoded))
+    # Spoken once with these weights: nothing is worth recording.
+    decoder = Decoder(acoustic, voices.decoding, rows=len(encoded), characters=longest, fixed=False)
     held = bool(voices.decoding.ahead)
     rows, frames, looks, watches = {}, {}, {}, {}
     for number, (ids, job) in enumerate(zip(encoded, recordings.jobs, strict=True)):
@@ -82,10 +81,14 @@ def letter_error_rate(recognizer: Recognizer, sounds: list[np.ndarray], texts: l
     return cer(list(zip(texts, heard, strict=True))).rate
 
 
-def keep(folder: Path, said: list[Said], sounds: list[np.ndarray], recordings: Recordings) -> None:
-    """Writes attention pictures and sounds of the first four clauses, beside the originals."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for number, (one, sound) in enumerate(list(zip(said, sounds, strict=True))[:4]):
-        draw(one.attention.T, folder / f"attention-{number}.png")
-        write_wav(folder / f"said-{number}.wav", sound, SAMPLE_RATE)
-        write_wav(folder / f"original-{number}.wav", recordings.pcm(number), SAMPLE_RATE)
+def keep(log: Log, step: int, sounds: list[np.ndarray], recordings: Recordings) -> None:
+    """Writes the first clauses as they were said, beside the originals."""
+    for number, sound in enumerate(sounds[:KEPT]):
+        log.sound(step, f"said-{number}", sound)
+        log.sound(step, f"original-{number}", recordings.pcm(number))
+
+
+def keep_attention(log: Log, step: int, said: list[Said]) -> None:
+    """Writes pictures of the first clauses' attention: steps to the right, characters upwards."""
+    for number, one in enumerate(said[:KEPT]):
+        log.picture(step, f"attention-{number}", one.attention.T)

@@ -52,7 +52,7 @@ def put_together(out: Path, preset: Preset) -> Path:
         Characters.load(acoustic),
         Voices.load(acoustic),
     )
-    folder = save(parts, out / "export", vocabulary=acoustic / FILE, floor=FLOOR)
+    folder = save(parts, out / "export", vocabulary=acoustic / FILE, floor=FLOOR, int8=preset.int8)
     load(folder)  # what was written can be read
     assert read_floor(folder) == FLOOR
     (folder / "README.md").write_text(card(parts, out, preset), encoding="utf-8")
@@ -66,11 +66,12 @@ def card(parts: SpeechT5Parts, out: Path, preset: Preset) -> str:
         "vocoder": sum(p.numel() for p in parts.vocoder.parameters()),
     }
     sizes = ", ".join(f"{name} {count / 1e6:.2f} M" for name, count in counts.items())
+    stored = "8 bits a weight (`models/int8_rows.py`)" if preset.int8 else "fp16"
     lines = [
         "# Telugu SpeechT5, four voices",
         "",
         "SpeechT5 (transformers' `SpeechT5ForTextToSpeech` and `SpeechT5HifiGan`) at "
-        f"{sizes} parameters, 16 kHz, fp16. Voices: {', '.join(v.name for v in VOICES)}; "
+        f"{sizes} parameters, 16 kHz, {stored}. Voices: {', '.join(v.name for v in VOICES)}; "
         f"emotions: {', '.join(EMOTIONS)}.",
         "",
         "| made by | |",

@@ -131,6 +131,7 @@ class Preset:
     loader_processes: int = 0
     render_processes: int = 1
     seed: int = 1
+    int8: bool = False  # the finished voice in 8 bits, half of fp16; stock tools do not read that
 
 
 _HUB = Preset(
@@ -176,7 +177,7 @@ PRESETS = {
         eval_every=4,
         eval_clauses=2,
     ),
-    "starter": Preset(),
+    "starter": Preset(int8=True),
     "hub": _HUB,
     "hub-decoder": dataclasses.replace(  # the encoder's layers stay as they were in English
         _HUB, acoustic=dataclasses.replace(_HUB.acoustic, frozen_encoder=True)

@@ -19,6 +19,7 @@ from training.codec_memory import keep_freed_memory
 from training.curve import draw_curve
 from training.speecht5_batches import Batch, Batches
 from training.speecht5_data import SpeechT5Data
+from training.speecht5_log import Log, Rater, rated
 from training.speecht5_network import Losses, TrainedSpeechT5
 from training.speecht5_preset import Preset
 
@@ -38,13 +39,17 @@ class Run:
         asr: Path | None,
         vocoder: Path | None = None,
         device: str,
+        rate: Rater | None = None,
+        tensorboard: bool = False,
         say=print,
     ) -> None:
+        """`rate` scores sounds at every evaluation; `tensorboard` writes its files, too."""
         self.preset, self.chosen, self.out, self.device = preset, preset.acoustic, out, device
         self.say = say
         self.step, self.seconds = 0, 0.0  # of training, over all resumes
         self.stopping = False
         out.mkdir(parents=True, exist_ok=True)
+        self._log, self._rate = Log(out, tensorboard=tensorboard), rate
         if device == "cpu":
             torch.set_num_threads(preset.threads)
             keep_freed_memory()
@@ -114,11 +119,6 @@ class Run:
         network = TrainedSpeechT5.build(self.network.acoustic.config).to(self.device)
         network.load_state_dict(self.average)
         return network.eval().requires_grad_(False)
-
-    def _log(self, **values: float) -> None:
-        row = {"step": self.step, "seconds": round(self.seconds), **values}
-        with (self.out / "metrics.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
 
     # -- training ---------------------------------------------------------------------------------
 
@@ -193,7 +193,9 @@ class Run:
     def _report(self, losses: Losses, norm: float, rate: float, rows: int) -> None:
         names = ("total", "before", "after", "stop", "guide", "aligned")
         values = {name: round(float(getattr(losses, name).detach()), 4) for name in names}
-        self._log(loss=values.pop("total"), **values, norm=round(norm, 3), rate=rate)
+        figures = {"loss": values["total"], **values, "norm": round(norm, 3), "rate": rate}
+        del figures["total"]
+        self._log.figures(self.step, self.seconds, figures)
         pace = self.seconds / self.step
         self.say(
             f"step {self.step}/{self.chosen.steps} rows {rows} mel {values['before']:.3f} "
@@ -217,8 +219,10 @@ class Run:
             rate = speecht5_eval.letter_error_rate(self._recognizer, sounds, texts)
             scores["cer"] = round(rate, 4)
             scores["cer_original"] = self._original()
-        speecht5_eval.keep(self.out / "samples", said, sounds, tests)
-        self._log(**scores)
+        scores |= rated(self._rate, sounds[: speecht5_eval.KEPT])
+        speecht5_eval.keep(self._log, self.step, sounds, tests)
+        speecht5_eval.keep_attention(self._log, self.step, said)
+        self._log.figures(self.step, self.seconds, scores)
         draw_curve(self.out / "metrics.jsonl", self.out / "learning_curve.svg", CURVES)
         self.say("  ".join(f"{name} {score:.4g}" for name, score in scores.items()))
         return scores

@@ -6,7 +6,6 @@ times a step. It hears true spectrograms, so it can train beside the acoustic mo
 of text.
 """
 
-import json
 import os
 import time
 from dataclasses import replace
@@ -19,9 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from transformers import SpeechT5HifiGan
 
-from models.audio import write_wav
 from models.speecht5_layout import load_vocoder, write_half
-from models.speecht5_mel import SAMPLE_RATE
 from models.weights import resolve
 from models.whisper import Recognizer
 from training import codec_preset
@@ -31,7 +28,8 @@ from training.codec_memory import keep_freed_memory
 from training.curve import draw_curve
 from training.speecht5_crops import Crops, balance
 from training.speecht5_data import SpeechT5Data
-from training.speecht5_eval import letter_error_rate, voiced
+from training.speecht5_eval import KEPT, keep, letter_error_rate, voiced
+from training.speecht5_log import Log, Rater, rated
 from training.speecht5_preset import Preset
 from training.speecht5_run import falling, follow, half
 
@@ -43,13 +41,24 @@ class VocoderRun:
     """A training run in a directory."""
 
     def __init__(
-        self, preset: Preset, data: Path, out: Path, *, asr: Path | None, device: str, say=print
+        self,
+        preset: Preset,
+        data: Path,
+        out: Path,
+        *,
+        asr: Path | None,
+        device: str,
+        rate: Rater | None = None,
+        tensorboard: bool = False,
+        say=print,
     ) -> None:
+        """`rate` scores sounds at every evaluation; `tensorboard` writes its files, too."""
         self.preset, self.chosen, self.out, self.device = preset, preset.vocoder, out, device
         self.say = say
         self.step, self.seconds = 0, 0.0
         self.stopping = False
         out.mkdir(parents=True, exist_ok=True)
+        self._log, self._rate = Log(out, tensorboard=tensorboard), rate
         if device == "cpu":
             torch.set_num_threads(preset.threads)
             keep_freed_memory()
@@ -129,11 +138,6 @@ class VocoderRun:
         write_half(self.averaged(), folder)
         return folder
 
-    def _log(self, **values: float) -> None:
-        row = {"step": self.step, "seconds": round(self.seconds), **values}
-        with (self.out / "metrics.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
-
     # -- training ---------------------------------------------------------------------------------
 
     def batches(self, first: int, last: int) -> DataLoader[tuple[Tensor, Tensor]]:
@@ -188,14 +192,9 @@ class VocoderRun:
             self._report(float(loss.detach()), float(log_mel.detach()), float(norm), rate)
 
     def _report(self, loss: float, log_mel: float, norm: float, rate: float) -> None:
-        figures = self.adversary.figures if self.adversary else {}
-        self._log(
-            loss=round(loss, 4),
-            spectra=round(log_mel, 4),
-            norm=round(norm, 3),
-            rate=rate,
-            **figures,
-        )
+        figures = {"loss": round(loss, 4), "spectra": round(log_mel, 4), "norm": round(norm, 3)}
+        more = self.adversary.figures if self.adversary else {}
+        self._log.figures(self.step, self.seconds, {**figures, "rate": rate, **more})
         pace = self.seconds / self.step
         self.say(
             f"step {self.step}/{self.chosen.steps} loss {loss:.3f} log mel {log_mel:.3f} "
@@ -223,12 +222,9 @@ class VocoderRun:
             texts = [job.text for job in tests.jobs]
             for name, heard in (("cer", sounds), ("cer_original", originals)):
                 scores[name] = round(letter_error_rate(self._recognizer, heard, texts), 4)
-        folder = self.out / "samples"
-        folder.mkdir(exist_ok=True)
-        for number in range(min(4, count)):
-            write_wav(folder / f"said-{number}.wav", sounds[number], SAMPLE_RATE)
-            write_wav(folder / f"original-{number}.wav", originals[number], SAMPLE_RATE)
-        self._log(**scores)
+        scores |= rated(self._rate, sounds[:KEPT])
+        keep(self._log, self.step, sounds, tests)
+        self._log.figures(self.step, self.seconds, scores)
         draw_curve(self.out / "metrics.jsonl", self.out / "learning_curve.svg", CURVES)
         self.say("  ".join(f"{name} {score:.4g}" for name, score in scores.items()))
         return scores

@@ -204,13 +204,56 @@ def test_the_7b_is_not_promised_on_a_cpu():
 
 
 def test_only_what_an_engine_loads_here_is_looked_for():
-    assert list(addresses(load_profile("starter"))) == ["starter/asr", "starter/llm"]
+    starter = ["starter/asr", "starter/llm", "starter/tts"]
+    assert list(addresses(load_profile("starter"))) == starter
     both = addresses(load_profile("a40"))
     assert both["hf://vasista22/whisper-telugu-large-v2"] == ("cascade", "s2s")
     assert not any("Llama" in address for address in both)  # vLLM loads it
     far = load_profile("a40", {"s2s.address": "tcp://127.0.0.1:9", "engines": '["s2s"]'})
     assert list(addresses(far)) == ["hf://vasista22/whisper-telugu-large-v2"]
     assert "s2s weights" not in memory_needed(far)
+
+
+SPEECHT5 = {
+    "cascade.tts.engine": "speecht5",
+    "cascade.tts.model": "hf://me/tts",
+    "cascade.tts.vocoder": "hf://microsoft/speecht5_hifigan",
+}
+
+
+def test_speecht5_is_looked_for_where_it_speaks():
+    espeak = load_profile("starter", {"cascade.tts.engine": "espeak"})
+    assert list(addresses(espeak)) == ["starter/asr", "starter/llm"]
+    found = addresses(load_profile("a40", SPEECHT5))
+    assert found["hf://me/tts"] == found["hf://microsoft/speecht5_hifigan"] == ("cascade",)
+    gone = machine(weights=raises("not here"))
+    assert failing("starter", gone, **SPEECHT5)["weights"].engines == ("cascade",)
+    alone = failing("starter", machine(espeak=raises("no library: install it")), **SPEECHT5)
+    assert (alone["espeak-ng"].state, alone["espeak-ng"].remedy) == ("warn", "install it")
+
+
+def test_speecht5_on_a_gpu_needs_its_memory_and_a_torch_for_it():
+    on_cpu, on_gpu = (
+        load_profile("a40", SPEECHT5 | {"cascade.tts.device": d}) for d in ("cpu", "cuda")
+    )
+    assert "speecht5" not in memory_needed(on_cpu)
+    needed = memory_needed(on_gpu)["speecht5"]
+    assert 1.2e9 < needed < 1.5e9
+    more = load_profile("a40", SPEECHT5 | {"cascade.tts.device": "cuda", "cascade.tts.rows": 40})
+    assert memory_needed(more)["speecht5"] > needed + 0.8e9
+    starter = load_profile("starter", {**SPEECHT5, "cascade.tts.model": "starter/tts"})
+    assert memory_needed(starter) == {}
+    no_cuda = machine(torch_build=lambda: ("2.13.0+cpu", None))
+    settings = SPEECHT5 | {"cascade.tts.device": "cuda"}
+    assert failing("l4", no_cuda, **settings)["torch"].engines == ("cascade",)
+    assert failing("l4", no_cuda, **SPEECHT5)["torch"].state == "warn"
+    on_voice_alone = load_profile(
+        "starter", {"cascade.tts.engine": "speecht5", "cascade.tts.device": "cuda"}
+    )
+    names = {f.name for f in checks(on_voice_alone, machine())}
+    assert "torch" in names
+    calls = [capacities(p, machine(), [])[0].calls or 0 for p in (on_cpu, on_gpu)]
+    assert calls[1] <= calls[0]
 
 
 SMI = """#!/bin/sh

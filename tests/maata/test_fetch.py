@@ -279,6 +279,12 @@ def test_which_addresses_a_profile_names():
     }
     assert [w.address for w in wanted(profile, "cascade")] == ["hf://a/asr", "hf://a/llm"]
     assert wanted(load_profile("starter")) == []
+    spoken = load_profile(
+        "starter", {"cascade.tts.engine": "speecht5", "cascade.tts.model": "hf://a/tts@v2"}
+    )
+    assert [(w.address, w.settings) for w in wanted(spoken, "cascade")] == [
+        ("hf://a/tts@v2", ("cascade.tts.model",))
+    ]
     far = load_profile(
         "starter", overrides | {"cascade.llm.base_url": "https://api.example.com/v1"}
     )

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.floors import GOOD_KERNELS, PRECISIONS, shape_of
-from benchmarks.gpus import load_gpus
+from benchmarks.plan.floors import GOOD_KERNELS, PRECISIONS, shape_of
+from benchmarks.plan.gpus import load_gpus
 from maata.doctor_capacity import cascade_calls, precision_of
 from maata.fetch import wanted
 from maata.profile import PROFILES, load_profile

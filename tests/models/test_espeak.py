@@ -219,6 +219,12 @@ def test_words_have_times():
     assert np.abs(pause.astype(int)).max() < 1000
 
 
+@pytest.mark.parametrize("text", ["...", "—", "", "  "])
+def test_what_nobody_pronounces_has_no_words(text: str):
+    _, words = synthesize_with_words(text, Settings("m3"))
+    assert words == []
+
+
 def test_anusvara_is_m_at_the_end_of_a_word():
     """Spoken alike when written as the consonant it stands for; espeak's own reading is n."""
 

@@ -12,10 +12,12 @@ from transformers import SpeechT5FeatureExtractor, SpeechT5ForTextToSpeech, Spee
 from transformers.models.speecht5.tokenization_speecht5 import SpeechT5Tokenizer
 
 from models.speecht5 import SpeechT5
-from models.speecht5_layout import SpeechT5Invalid, load, read_floor
+from models.speecht5_decoder import Decoder
+from models.speecht5_layout import SpeechT5Invalid, SpeechT5Parts, load, read_floor, save
 from models.speecht5_mel import log_mel
 from models.speecht5_text import FILE, LETTERS, Characters, VocabularyMissing, written
 from models.speecht5_voices import NAMES, UnknownVoice, Voices, VoicesMissing, one_speaker
+from models.speecht5_watch import Watch, step_limit
 from models.telugu.spoken import speakable
 from tests.models import tiny_speecht5
 
@@ -66,6 +68,51 @@ def test_transformers_reads_what_we_write(voice: Path) -> None:
     sound = model.generate_speech(ids[:, :9], speaker, vocoder=vocoder, maxlenratio=2.0)
     assert isinstance(sound, torch.Tensor)
     assert torch.isfinite(sound).all()
+
+
+def test_a_voice_in_8_bits_speaks_alike_in_pieces_and_whole(tmp_path: Path) -> None:
+    """Half the room; what it says is a little off the original, and its own pieces fit."""
+    made = tiny_speecht5.parts(tmp_path, width=64)  # wide enough to be worth packing
+    made.acoustic.speech_decoder_postnet.prob_out.bias.fill_(-20.0)  # goes on to the text's end
+    vocabulary = tmp_path / FILE
+    plain = save(made, tmp_path / "plain", vocabulary=vocabulary)
+    small = save(made, tmp_path / "small", vocabulary=vocabulary, int8=True)
+    weigh = [sum(p.stat().st_size for p in d.rglob("*model*.safetensors")) for d in (plain, small)]
+    assert weigh[1] < 0.65 * weigh[0]
+    with pytest.raises(OSError, match="no file named"):  # and not: reads steps as weights
+        SpeechT5ForTextToSpeech.from_pretrained(small)
+    parts = load(small)
+    steps = [p.weight.abs().amax(1) / 127 for p in linears(made.acoustic)]
+    for wanted, found, step in zip(
+        linears(made.acoustic), linears(parts.acoustic), steps, strict=True
+    ):
+        assert ((wanted.weight - found.weight).abs().amax(1) <= 0.51 * step).all()
+    whole, off = (frames(each, "నమస్కారం అండి") for each in (made, parts))
+    assert (whole - off).abs().mean() < 0.02 * whole.std()
+    assert (whole - off).abs().max() > 0
+    pieces = list(SpeechT5(parts).stream("నమస్కారం అండి", "priya", seed=3))
+    sound = parts.vocoder(off).numpy()
+    assert len(pieces) > 1
+    assert np.abs(np.concatenate(pieces) / 32767.0 - sound).max() < 1e-3
+
+
+def linears(model: torch.nn.Module) -> list[torch.nn.Linear]:
+    """The layers that are packed."""
+    found = [m for m in model.modules() if isinstance(m, torch.nn.Linear)]
+    return [m for m in found if m.weight.numel() >= 4_096]
+
+
+def frames(parts: SpeechT5Parts, clause: str) -> torch.Tensor:
+    """Its spectrogram [F, 80], decoded alone to its end."""
+    decoder = Decoder(parts.acoustic, parts.voices.decoding, rows=1)
+    ids = parts.characters.encode(clause)
+    row = decoder.join(ids, parts.voices.embedding("priya"), seed=3, limit=step_limit(len(ids)))
+    watch, made = Watch(len(ids), row.limit, held=True), []
+    while not watch.over:
+        step = decoder.step()[0][1]
+        watch.step(step.at, step.stop)
+        made.append(step.frames)
+    return decoder.postnet(torch.cat(made))
 
 
 def test_the_hub_s_directories_load_as_they_are(hub: tuple[Path, Path]) -> None:

@@ -45,19 +45,21 @@ def vocabulary(folder: Path, letters: str = LETTERS + MARKS) -> Characters:
     return Characters.load(folder)
 
 
-def acoustic(vocabulary_size: int, *, speaker: int = SPEAKER) -> SpeechT5ForTextToSpeech:
+def acoustic(
+    vocabulary_size: int, *, speaker: int = SPEAKER, width: int = WIDTH
+) -> SpeechT5ForTextToSpeech:
     """One layer on either side."""
     torch.manual_seed(0)
     return SpeechT5ForTextToSpeech(
         SpeechT5Config(
             vocab_size=vocabulary_size,
-            hidden_size=WIDTH,
+            hidden_size=width,
             encoder_layers=1,
             decoder_layers=2,
             encoder_attention_heads=2,
             decoder_attention_heads=2,
-            encoder_ffn_dim=32,
-            decoder_ffn_dim=32,
+            encoder_ffn_dim=2 * width,
+            decoder_ffn_dim=2 * width,
             speech_decoder_prenet_units=16,
             speech_decoder_postnet_units=16,
             speaker_embedding_dim=speaker,
@@ -84,7 +86,7 @@ def voices(width: int = SPEAKER, decoding: Decoding = HELD) -> Voices:
     return Voices(*tables, names, EMOTIONS, decoding)
 
 
-def parts(folder: Path, decoding: Decoding = HELD) -> SpeechT5Parts:
+def parts(folder: Path, decoding: Decoding = HELD, *, width: int = WIDTH) -> SpeechT5Parts:
     """A voice; its vocabulary lies in `folder`."""
     characters = vocabulary(folder)
     quick = vocoder(
@@ -94,15 +96,17 @@ def parts(folder: Path, decoding: Decoding = HELD) -> SpeechT5Parts:
         resblock_kernel_sizes=[3],
         resblock_dilation_sizes=[[1]],
     )
-    model = acoustic(len(characters))
+    model = acoustic(len(characters), width=width)
     return SpeechT5Parts(
         ready(model, "cpu"), ready(quick, "cpu"), characters, voices(decoding=decoding)
     )
 
 
-def write(folder: Path, decoding: Decoding = HELD) -> Path:
+def write(folder: Path, decoding: Decoding = HELD, *, never_stops: bool = False) -> Path:
     """A whole voice on disk, as a recipe exports it."""
     made = parts(folder / "parts", decoding)
+    if never_stops:
+        made.acoustic.speech_decoder_postnet.prob_out.bias.fill_(-20.0)
     return save(made, folder / "voice", vocabulary=folder / "parts" / FILE, floor=1e-4)
 
 

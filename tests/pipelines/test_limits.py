@@ -17,6 +17,7 @@ from maata.profile import load_profile
 from pipelines.cascade import EMPTY_TURN_SECONDS
 from pipelines.engines import Engines
 from tests.live import (
+    ESPEAK,
     IN_RATE,
     PACKET,
     QUESTION,
@@ -37,7 +38,9 @@ def live(starter_profile, engines):
 
 @contextmanager
 def server_with(engines: Engines, **overrides: Any) -> Iterator[Live]:
-    profile = load_profile("starter", {k.replace("__", "."): v for k, v in overrides.items()})
+    profile = load_profile(
+        "starter", ESPEAK | {k.replace("__", "."): v for k, v in overrides.items()}
+    )
     with serving(profile, engines) as server:
         yield server
 
@@ -204,7 +207,7 @@ async def test_a_model_that_raises_costs_one_turn_not_the_call(starter_profile, 
     faulty = FailsOnce(getattr(engines.cascade, part), method)
     broken = Engines(starter_profile)
     broken.cascade = dataclasses.replace(engines.cascade, **{part: faulty})
-    with serving(load_profile("starter", {"cascade.asr.interim_ms": 0}), broken) as live:
+    with serving(load_profile("starter", ESPEAK | {"cascade.asr.interim_ms": 0}), broken) as live:
         async with calling(live.url) as caller:
             await caller.speak(QUESTION, quiet=2.0)
             await caller.until(lambda: caller.of("error"), 10)
@@ -250,7 +253,7 @@ async def test_a_transcript_later_than_its_turn_is_still_answered(starter_profil
     slow = Slow(engines.cascade.recognizer, seconds=EMPTY_TURN_SECONDS + 1.5)
     late = Engines(starter_profile)
     late.cascade = dataclasses.replace(engines.cascade, recognizer=slow)
-    profile = load_profile("starter", {"cascade.asr.interim_ms": 0})
+    profile = load_profile("starter", ESPEAK | {"cascade.asr.interim_ms": 0})
     with serving(profile, late) as live:
         async with calling(live.url) as caller:
             ended = await caller.speak(QUESTION, quiet=1.0)

@@ -18,9 +18,10 @@ from time import monotonic, sleep
 import pytest
 
 from maata.profile import load_profile
+from models.int8_files import unpack_directory
 from models.weights import resolve
 from pipelines.engines import CascadeModels, Engines
-from tests.live import QUESTION, calling, serving
+from tests.live import ESPEAK, QUESTION, calling, serving
 
 pytestmark = pytest.mark.slow
 TRANSFORMERS = Path(sys.executable).with_name("transformers")
@@ -29,11 +30,14 @@ TRANSFORMERS = Path(sys.executable).with_name("transformers")
 @dataclass
 class LlmServer:
     url: str
+    model: str
     process: subprocess.Popen[bytes]
 
 
 @pytest.fixture(scope="module")
-def llm_server() -> Iterator[LlmServer]:
+def llm_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LlmServer]:
+    """With the starter model in the form that stock tools read."""
+    model = unpack_directory(resolve("starter/llm"), tmp_path_factory.mktemp("llm") / "llm")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -45,17 +49,17 @@ def llm_server() -> Iterator[LlmServer]:
     )
     url = f"http://127.0.0.1:{port}/v1"
     try:
-        wait_for_answer(url)
-        yield LlmServer(url, process)
+        wait_for_answer(url, str(model))
+        yield LlmServer(url, str(model), process)
     finally:
         process.kill()
         process.wait()
 
 
-def wait_for_answer(url: str, seconds: float = 90) -> None:
+def wait_for_answer(url: str, model: str, seconds: float = 90) -> None:
     """The server loads a model when it is first asked for."""
     body = {
-        "model": str(resolve("starter/llm")),
+        "model": model,
         "messages": [{"role": "user", "content": "నమస్కారం"}],
         "max_tokens": 4,
     }
@@ -78,9 +82,10 @@ def wait_for_answer(url: str, seconds: float = 90) -> None:
 def live(llm_server, engines):
     profile = load_profile(
         "starter",
-        {
+        ESPEAK
+        | {
             "cascade.llm.backend": "openai",
-            "cascade.llm.model": str(resolve("starter/llm")),
+            "cascade.llm.model": llm_server.model,
             "cascade.llm.base_url": llm_server.url,
         },
     )

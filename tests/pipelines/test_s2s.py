@@ -23,7 +23,7 @@ import websockets
 from maata.profile import Profile, load_profile
 from models.host import EngineSpec
 from pipelines.engines import EngineError, Engines
-from tests.live import QUESTION, Live, audio_bytes, calling, message_bytes, refused, serving
+from tests.live import ESPEAK, QUESTION, Live, audio_bytes, calling, message_bytes, refused, serving
 from tests.models import tiny_directory
 
 pytestmark = pytest.mark.timeout(300)
@@ -47,7 +47,7 @@ def profile_with(weights: tuple[Path, Path], **overrides: Any) -> Profile:
         "s2s.budget_ms": 80,
     }
     given = {key.replace("__", "."): value for key, value in overrides.items()}
-    return load_profile("starter", {**settings, **given})
+    return load_profile("starter", {**ESPEAK, **settings, **given})
 
 
 def ready(live: Live) -> tuple[int, dict[str, Any]]:

@@ -153,9 +153,9 @@ def test_unknown_names_and_empty_text(good: Path, tmp_path: Path) -> None:
         assert synthesizer.replaced == 0
 
 
-async def spoken(synthesizer: SpeechT5Synthesizer) -> list[Frame]:
+async def spoken(synthesizer: SpeechT5Synthesizer, times: int = 1) -> list[Frame]:
     service = SpeechT5Service(synthesizer, voice="priya", emotion="neutral")
-    sent: list[Frame] = [TTSSpeakFrame(TEXT), SleepFrame(sleep=2.0)]
+    sent: list[Frame] = [TTSSpeakFrame(TEXT), SleepFrame(sleep=2.0)] * times
     down, _ = await run_test(service, frames_to_send=sent)
     return list(down)
 
@@ -175,6 +175,26 @@ async def test_the_page_is_told_who_stood_in(lost: Path, tmp_path: Path) -> None
         down = await spoken(synthesizer)
     told = [f.data for f in down if isinstance(f, RTVIServerMessageFrame)]
     assert len(told) == 1
-    assert told[0]["type"] == "voice"
-    assert told[0]["engine"] == "espeak-ng"
+    assert told[0] == {**told[0], "type": "voice", "id": "espeak-ng", "fallback": True}
+    assert "lost its place" in told[0]["reason"]
     assert [f.text for f in down if isinstance(f, TTSTextFrame)] == TEXT.split()
+
+
+async def test_the_page_is_told_when_the_model_speaks_again(
+    good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with served(good, tmp_path) as synthesizer:
+        hosted, calls = synthesizer._hosted, iter((1, 2, 3))
+
+        def first_time_away(*args):
+            if next(calls) == 1:
+                raise HostError("away")
+            return hosted(*args)
+
+        monkeypatch.setattr(synthesizer, "_hosted", first_time_away)
+        down = await spoken(synthesizer, times=3)
+    told = [f.data for f in down if isinstance(f, RTVIServerMessageFrame)]
+    assert told == [
+        {"type": "voice", "id": "espeak-ng", "fallback": True, "reason": "away"},
+        {"type": "voice", "id": "SpeechT5", "fallback": False, "reason": ""},
+    ]

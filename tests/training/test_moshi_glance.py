@@ -1,7 +1,10 @@
 """A fresh model's heads look back as far as they are told, whatever is heard."""
 
+from typing import cast
+
 import torch
 from moshi.modules.rope import apply_rope
+from moshi.modules.transformer import StreamingMultiheadAttention, StreamingTransformerLayer
 from moshi.utils.compile import no_compile
 
 from models.moshi_config import build
@@ -21,8 +24,8 @@ def test_heads_look_back_by_their_frames() -> None:
     x = lm.text_emb(torch.full((3, FRAMES), PADDING))
     x = x + sum(table(heard[..., stream]) for stream, table in enumerate(lm.emb))
     for number, wanted in ((0, FIRST), (3, LATER)):
-        layer = lm.transformer.layers[number]
-        attention = layer.self_attn
+        layer = cast(StreamingTransformerLayer, lm.transformer.layers[number])
+        attention = cast(StreamingMultiheadAttention, layer.self_attn)
         projected = attention.in_projs[0](layer.norm1(x)).unflatten(
             -1, (3, attention.num_heads, -1)
         )

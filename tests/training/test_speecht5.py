@@ -11,9 +11,12 @@ from typing import cast
 import numpy as np
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from maata import recipes
+from models.int8_files import is_packed
 from models.speecht5 import SpeechT5
-from models.speecht5_layout import load, load_vocoder
+from models.speecht5_layout import load, load_acoustic, load_vocoder
 from models.speecht5_text import Characters
 from models.voices import EMOTIONS, VOICES
 from tests.models import tiny_speecht5
@@ -21,6 +24,7 @@ from tests.training.words import WORDS
 from training import corpus, speecht5, speecht5_data
 from training.speecht5_batches import QUIET, STOPPED, Batches, collate
 from training.speecht5_guide import astray, band, character_times, sounds
+from training.speecht5_log import rated
 from training.speecht5_network import TrainedSpeechT5
 from training.speecht5_picture import draw
 from training.speecht5_preset import PRESETS, Acoustic, Shape
@@ -70,7 +74,8 @@ def losses(folder: Path) -> dict[int, float]:
 def test_both_parts_train_and_make_a_voice(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     speecht5.main("tiny", data, out, part="vocoder", asr=None, device="cpu")
-    speecht5.main("tiny", data, out, part="acoustic", asr=None, device="cpu")
+    looks = {"tensorboard": True, "rate": lambda pcm: {"seconds_said": len(pcm) / 16_000}}
+    speecht5.main("tiny", data, out, part="acoustic", asr=None, device="cpu", **looks)
     voice = speecht5.main("tiny", out=out, part="voice")
     model = SpeechT5(load(voice))
     for name in (v.id for v in VOICES):
@@ -88,7 +93,15 @@ def test_both_parts_train_and_make_a_voice(data: Path, tmp_path: Path) -> None:
     pictures = list((out / "acoustic" / "samples").glob("attention-*.png"))
     assert len(pictures) == TINY.eval_clauses
     rows = [json.loads(x) for x in (out / "acoustic" / "metrics.jsonl").read_text().splitlines()]
-    assert {"faults", "length"} <= rows[-1].keys()
+    assert {"faults", "length", "seconds_said"} <= rows[-1].keys()
+    assert 0.05 < rows[-1]["seconds_said"] < 60
+    assert not (out / "vocoder" / "tensorboard").exists()
+    shown = EventAccumulator(str(out / "acoustic" / "tensorboard"))
+    shown.Reload()
+    assert [event.step for event in shown.Scalars("loss")] == [1, 2, 3, 4]
+    assert [event.step for event in shown.Scalars("faults")] == [4]
+    assert {"said-0", "original-1"} <= set(shown.Tags()["audio"])
+    assert shown.Images("attention-0")[0].height > 1
     assert len(list((out / "speech").glob("*.pcm"))) == 2  # spoken once, for both parts
 
 
@@ -179,6 +192,41 @@ def test_the_hub_s_model_gets_telugu_and_our_voices(
     again, network = extended(voice, tmp_path / "again" / "spm_char.model", seed=0)
     assert len(again) == len(parts.characters)  # nothing is missing any more
     assert torch.allclose(network.speakers, parts.voices.speakers)
+
+
+def test_a_voice_in_8_bits_is_put_together_and_trained_on(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The starter's: smaller shapes are worth packing only from a certain size."""
+    shape = Shape(64, 2, (1, 1), 64, 16, 16, 8)
+    small = dataclasses.replace(TINY.acoustic, shape=shape, steps=1)
+    preset = dataclasses.replace(
+        TINY, acoustic=small, vocoder=dataclasses.replace(TINY.vocoder, steps=1), int8=True
+    )
+    monkeypatch.setitem(speecht5.PRESETS, "tiny", preset)
+    for kind in (Run, VocoderRun):
+        monkeypatch.setattr(kind, "evaluate", lambda self: {})
+    for part in ("acoustic", "vocoder"):
+        speecht5.main("tiny", data, tmp_path / "run", part=part, asr=None, device="cpu")
+    voice = speecht5.main("tiny", out=tmp_path / "run", part="voice")
+    assert is_packed(voice)
+    assert is_packed(voice / "vocoder")
+    assert "8 bits" in (voice / "README.md").read_text(encoding="utf-8")
+    plain = load_acoustic(tmp_path / "run" / "acoustic" / "export").state_dict()
+    _, again = extended(voice, tmp_path / "again" / "spm_char.model", seed=0)
+    for name, value in again.acoustic.state_dict().items():
+        assert (value - plain[name]).abs().max() <= 0.51 * plain[name].abs().max() / 127, name
+
+
+def test_the_command_rates_samples_as_the_bench_does() -> None:
+    pytest.importorskip("speechmos")
+    rate = recipes._dnsmos()
+    assert rate is not None
+    noise = np.random.default_rng(0).standard_normal(16_000).astype(np.float32) * 0.1
+    mean = rated(rate, [noise, np.zeros(0, np.float32)])  # nothing is not rated
+    assert mean.keys() == {"dnsmos", "dnsmos_sig"}
+    assert all(0.5 < value < 5.5 for value in mean.values())
+    assert rated(None, [noise]) == {}
 
 
 # -- data ---------------------------------------------------------------------------------------

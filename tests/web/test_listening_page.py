@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from benchmarks.listening import write_kit
-from benchmarks.ratings import summarise
+from benchmarks.listening.kit import write_kit
+from benchmarks.ratings.ratings import summarise
 from tests.benchmarks.listening_run import write_run
 from tests.web.browser import chromium
 

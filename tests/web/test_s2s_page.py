@@ -1,13 +1,15 @@
 """The call page on the speech-to-speech engine: chosen, heard while it hears, and left again.
 
-The model is tiny and random, so what it says is noise; that it is said, shown and timed is not.
+The model is tiny and random, so what it says is noise; that it is said, shown and timed is not. So
+is the cascade's voice, which loses its place in every clause: another one speaks, and is named.
 """
 
 from collections.abc import Iterator
 
 import pytest
 
-from tests.models import tiny_directory
+from models.speecht5_voices import Decoding
+from tests.models import tiny_directory, tiny_speecht5
 from tests.web.browser import ALLOW_MICROPHONE, REFUSE_MICROPHONE, CallPage, chromium
 from tests.web.conftest import ServerProcess, require_page
 
@@ -20,6 +22,7 @@ def duplex(browser_path: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
     require_page()
     folder = tmp_path_factory.mktemp("duplex")
     model, codec = tiny_directory.write(folder)
+    voice = tiny_speecht5.write(folder / "voice", Decoding(), never_stops=True)
     process = ServerProcess(
         folder / "log",
         'engines=["cascade", "s2s"]',
@@ -28,6 +31,8 @@ def duplex(browser_path: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
         "s2s.slots=1",
         "s2s.budget_ms=80",
         "s2s.fallback=cascade",
+        "cascade.tts.engine=speecht5",
+        f"cascade.tts.model={voice}",
     )
     process.start()
     yield process
@@ -56,6 +61,9 @@ def test_the_engine_is_chosen_answers_and_is_left_for_the_other(
         choose(page, "cascade")
         page.page.get_by_role("button", name="Sample caller").click()
         page.wait("maata.state.status.engine === 'cascade'")
+        told = page.page.get_by_text("Another voice is speaking: espeak-ng.")
+        told.wait_for(timeout=40_000)
+        assert "lost its place" in told.inner_text()
         page.hang_up()
         assert page.errors == []
 

@@ -38,6 +38,14 @@ test("the engine that answers is named, with the reason when it is another", () 
   });
 });
 
+test("the voice that speaks is named, and whether it stands in for another", () => {
+  const stoodIn = { type: "voice", id: "espeak-ng", fallback: true, reason: "away" };
+  expect(parseServerMessage(stoodIn)).toEqual(stoodIn);
+  const back = { type: "voice", id: "SpeechT5", fallback: false, reason: "" };
+  expect(parseServerMessage(back)).toEqual(back);
+  expect(parseServerMessage({ type: "voice", id: "SpeechT5" })).toEqual(back);
+});
+
 test.each([
   null,
   "latency",
@@ -48,6 +56,8 @@ test.each([
   { type: "answer", id: 1.5 },
   { type: "notice", text: "" },
   { type: "engine" },
+  { type: "voice" },
+  { type: "voice", id: "", fallback: true },
   { type: "from-the-future", id: 1 },
 ])("%j is not for this page", (data) => {
   expect(parseServerMessage(data)).toBeNull();

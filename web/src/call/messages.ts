@@ -40,12 +40,14 @@ export function parseServerMessage(data: unknown): ServerMessage | null {
         spoken: text(data["spoken"]),
       };
     case "voice":
-      return {
-        type: "voice",
-        id: text(data["id"]),
-        fallback: data["fallback"] === true,
-        reason: text(data["reason"]),
-      };
+      return text(data["id"]) === ""
+        ? null
+        : {
+            type: "voice",
+            id: text(data["id"]),
+            fallback: data["fallback"] === true,
+            reason: text(data["reason"]),
+          };
     case "notice": {
       const level = data["level"] === "warning" ? "warning" : "info";
       return text(data["text"]) === "" ? null : { type: "notice", level, text: text(data["text"]) };

@@ -3,7 +3,7 @@ import type { EndingKind } from "../call/ending";
 import type { ServerInfo } from "../call/info";
 import type { CallEvent, EndReason } from "../state/events";
 import { say } from "../words/words";
-import { sentence, showBanner } from "./banners";
+import { hideBanner, sentence, showBanner } from "./banners";
 import { byId, make } from "./dom";
 import { engineName } from "./status";
 
@@ -29,10 +29,16 @@ export function showNews(event: CallEvent): void {
   } else if (event.kind === "server" && event.message.type === "engine" && event.message.reason) {
     const words = say("engineFallback", { engine: engineName(event.message.id) });
     showBanner("engine", "info", `${words} ${sentence(event.message.reason)}`);
-  } else if (event.kind === "server" && event.message.type === "voice" && event.message.fallback) {
-    const words = say("voiceFallback", { voice: event.message.id });
-    showBanner("voice", "info", `${words} ${sentence(event.message.reason)}`.trim());
+  } else if (event.kind === "server" && event.message.type === "voice") {
+    showVoice(event.message.id, event.message.fallback, event.message.reason);
   }
+}
+
+/** Another voice than the chosen one's model is named as long as it speaks. */
+function showVoice(voice: string, fallback: boolean, reason: string): void {
+  if (!fallback) return hideBanner("voice");
+  const words = say("voiceFallback", { voice });
+  showBanner("voice", "info", `${words} ${sentence(reason)}`.trim());
 }
 
 /** Is the server worth watching for its return after this ending? */
