@@ -75,7 +75,7 @@ class VocoderShape:
 class Acoustic:
     """How the acoustic model trains."""
 
-    steps: int = 9_000
+    steps: int = 8_000
     shape: Shape = dataclasses.field(default_factory=Shape)
     rows: int = 32  # of a batch, at most
     frames: int = 2_200  # of a batch, padding included: long clauses come in smaller batches
@@ -100,7 +100,7 @@ class Acoustic:
 class Vocoder:
     """How the vocoder trains."""
 
-    steps: int = 12_000
+    steps: int = 9_500
     shape: VocoderShape = dataclasses.field(default_factory=VocoderShape)
     rows: int = 8  # crops of a batch
     crop: int = 40  # frames, 640 ms
