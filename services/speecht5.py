@@ -118,7 +118,7 @@ class SpeechT5Synthesizer:
             self.replaced += 1
             logger.warning("SpeechT5 did not speak ({}); {} does", error, STAND_IN)
             if replaced:
-                replaced(str(error))
+                replaced(f"{VOICE}: {error}")
             rest = " ".join(said.split()[spoken.words :])
             chunks = self._stand_in.stream(rest, voice, emotion, rate=rate, pitch=pitch, stop=stop)
             whole = list(chunks)  # a clause takes espeak 2 ms

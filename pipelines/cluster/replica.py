@@ -41,6 +41,7 @@ class Agent:
             EngineError, WeightsMissing, HostLost: with the remedy; Ray shows it as the reason why
                 the deployment failed.
         """
+        self._ending: asyncio.Task[None] | None = None  # first: `__del__` comes after a failure too
         set_up_log(log["level"], as_json=log["as_json"])
         # Only here: pipecat greets at import, and Ray's controller reads this file too.
         from pipelines.engines import Engines
@@ -56,7 +57,6 @@ class Agent:
         await asyncio.to_thread(self._engines.load, _say_progress)
         await self._engines.start()
         self._ready_at = monotonic()
-        self._ending: asyncio.Task[None] | None = None
 
     def __serve_build_asgi_app__(self) -> "FastAPI":
         """The application, which Ray runs in this process."""

@@ -81,10 +81,9 @@ def serve_alone(profile: Profile, plan: Plan, log: LogChoice) -> None:
     """
     port = free_port(profile.server.host, profile.server.port)
     check_room(plan, [_gpus_here()])  # before Ray is started, which takes seconds
-    os.environ.update(VARIABLES | ALONE)
-    # Ray's ports ask for it; it is this cluster's own, and nothing is written into the home.
-    os.environ.setdefault("RAY_AUTH_MODE", "token")
-    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    # Ray's ports ask for the token; it is this cluster's own, and nothing is written into the home.
+    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    _set(VARIABLES | ALONE | token)
     import ray
 
     signals = Signals()
@@ -117,7 +116,7 @@ def deploy_onto(address: str, profile: Profile, plan: Plan, log: LogChoice) -> N
     Raises:
         ClusterError: no such cluster, too few GPUs, or replicas that cannot load.
     """
-    os.environ.update(VARIABLES)
+    _set(VARIABLES)
     import ray
 
     try:
@@ -152,6 +151,12 @@ def free_port(host: str, port: int) -> int:
                 "another with --port"
             ) from e
         return sock.getsockname()[1]
+
+
+def _set(variables: dict[str, str]) -> None:
+    """Set what the environment does not have yet."""
+    for name, value in variables.items():
+        os.environ.setdefault(name, value)
 
 
 def _start(places: int) -> None:
@@ -191,6 +196,7 @@ def _deploy(profile: Profile, plan: Plan, log: LogChoice, port: int) -> None:
         raise ClusterError(f"Ray is here without Ray Serve ({e}): install maata[ray]") from e
     from pipelines.cluster.app import NAME, build
 
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)
     if "s2s" in profile.engines and (said := notice(profile.s2s.model, profile.s2s.adapters)):
         logger.warning(said)
     check_room(plan, [n["Resources"].get("GPU", 0.0) for n in ray.nodes() if n["Alive"]])
@@ -201,7 +207,9 @@ def _deploy(profile: Profile, plan: Plan, log: LogChoice, port: int) -> None:
     try:
         serve.run(build(profile, plan, log), name=NAME, route_prefix="/")
     except RuntimeError as e:
-        raise ClusterError(f"the replicas cannot start: {_reason(str(e))}") from e
+        parts = serve.status().applications[NAME].deployments.values()
+        said = "\n".join([str(e), *(part.message for part in parts)])
+        raise ClusterError(f"the replicas cannot start: {_reason(said)}") from e
 
 
 def _end(at_once: Callable[[], bool]) -> None:

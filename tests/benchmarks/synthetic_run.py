@@ -105,19 +105,23 @@ def _engine(
             if lost:
                 yield TurnRow(**common, status="silent", reason="the bot said nothing within 10 s")
                 continue
+            heard = _misheard(bot, rng, 0.3 if fast else 0.15)
+            fits = bool(rng.random() < (0.6 if fast else 0.85))
             yield TurnRow(
                 **common,
                 status="answered",
                 bot_text=bot,
-                heard_text=_misheard(bot, rng, 0.3 if fast else 0.15),
-                fits=bool(rng.random() < (0.6 if fast else 0.85)),
+                heard_text=heard,
+                fits=fits,
+                judged_fits=fits or turn == 2,
+                judged_reason="made up",
                 bot_start_ms=round(end + v2v, 1),
                 bot_end_ms=round(end + v2v + length, 1),
                 v2v_ms=v2v,
                 false_starts=int(rng.random() < (0.1 if fast else 0.02)),
                 stages=_stages(fast, v2v, rng),
                 underruns=int(rng.random() < 0.03),
-                quality=_quality(fast, rng),
+                quality=_quality(fast, turn, rng),
             )
 
 
@@ -134,7 +138,7 @@ def _stages(fast: bool, v2v: float, rng: np.random.Generator) -> dict[str, float
     return named | {"residual_ms": round(v2v - sum(named.values()), 1)}
 
 
-def _quality(fast: bool, rng: np.random.Generator) -> Quality:
+def _quality(fast: bool, turn: int, rng: np.random.Generator) -> Quality:
     base = 3.1 if fast else 3.5
     return Quality(
         dnsmos_sig=round(base + 0.3 + float(rng.normal(0, 0.1)), 3),
@@ -144,6 +148,7 @@ def _quality(fast: bool, rng: np.random.Generator) -> Quality:
         clipped=0.0 if rng.random() < 0.95 else 0.001,
         peak_dbfs=-3.0,
         longest_gap_ms=round(float(rng.uniform(60, 400)), 1),
+        voice_likeness=None if turn == 1 else round(0.92 - 0.02 * turn, 2),
     )
 
 
@@ -258,6 +263,7 @@ def _run(engines: tuple[str, ...], scheduled: dict[str, int]) -> dict[str, objec
             "ceiling_n": 120,
             "ceiling_on": "clean synthetic speech",
         },
+        "content_judge": {"name": "small at 127.0.0.1", "n": 90, "without_verdict": 2},
         "rules": {"warmup": "first call of an engine", "patience_s": 10, "energy": "-45 dBFS"},
         "scheduled": scheduled,
         "notes": ["Starter models: small models for trying out."],

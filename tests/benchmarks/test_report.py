@@ -175,7 +175,7 @@ def test_an_unfinished_run_says_so(small: Path):
     assert run_report(small) == 0
     text = (small / "report.md").read_text(encoding="utf-8")
     assert "was interrupted" in text
-    assert "12 of 99 scheduled turns" in text
+    assert "9 of 99 scheduled turns" in text
 
 
 def test_references_without_hypotheses_are_told(small: Path, capsys: pytest.CaptureFixture[str]):

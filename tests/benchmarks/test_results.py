@@ -230,6 +230,18 @@ def test_the_same_rows_give_the_same_bytes(run: Path, found: dict):
     assert all(len(digest) == 64 for digest in found["raw"].values())
 
 
+def test_content_and_voice_have_figures_of_their_own(found: dict):
+    told = found["turns"]["cascade"]
+    fits, judged = told["content"]["fits"], told["content"]["judged"]
+    agreement = told["content"]["agreement"]
+    assert judged["n"] == agreement["n"] == fits["n"]
+    # The made-up model also takes every second turn for fitting, and differs in nothing else.
+    assert judged["value"] > fits["value"]
+    assert agreement["value"] == pytest.approx(1 - judged["value"] + fits["value"], abs=2e-6)
+    assert 0.86 <= told["sound"]["voice"]["value"] <= 0.88  # turns 2 and 3 of each call
+    assert found["pair"]["metrics"]["judged_fits"]["ci95"] is not None
+
+
 def test_duplex_differences_pair_the_stimuli(found: dict):
     told = {(b["task"], b["name"]): b for b in found["duplex"]["behaviours"]}
     stop = told["interruption", "silent after, p50"]

@@ -195,6 +195,6 @@ async def test_the_page_is_told_when_the_model_speaks_again(
         down = await spoken(synthesizer, times=3)
     told = [f.data for f in down if isinstance(f, RTVIServerMessageFrame)]
     assert told == [
-        {"type": "voice", "id": "espeak-ng", "fallback": True, "reason": "away"},
+        {"type": "voice", "id": "espeak-ng", "fallback": True, "reason": "SpeechT5: away"},
         {"type": "voice", "id": "SpeechT5", "fallback": False, "reason": ""},
     ]

@@ -130,6 +130,10 @@ def _read(stream: Any, lines: "Queue[str]") -> None:
         lines.put(line.strip())
 
 
+# What the page does is held to seconds here; SpeechT5 takes ten to load beside a browser's start.
+QUICK_VOICE = "cascade.tts.engine=espeak"
+
+
 def require_page() -> str:
     """Where the built page is."""
     index = page_directory() / "index.html"
@@ -142,7 +146,7 @@ def server(browser_path: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
     """The starter profile with a single line, so that a second caller is refused."""
     require_page()
     log = tmp_path_factory.mktemp("server") / "log"
-    process = ServerProcess(log, "limits.max_calls=1")
+    process = ServerProcess(log, QUICK_VOICE, "limits.max_calls=1")
     process.start()
     yield process
     process.stop()
@@ -152,7 +156,7 @@ def server(browser_path: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
 def own_server(browser_path: str, tmp_path: Path) -> Iterator[ServerProcess]:
     """A server that the test may kill."""
     require_page()
-    process = ServerProcess(tmp_path / "log")
+    process = ServerProcess(tmp_path / "log", QUICK_VOICE)
     process.start()
     yield process
     process.stop()

@@ -63,7 +63,7 @@ def test_the_engine_is_chosen_answers_and_is_left_for_the_other(
         page.wait("maata.state.status.engine === 'cascade'")
         told = page.page.get_by_text("Another voice is speaking: espeak-ng.")
         told.wait_for(timeout=40_000)
-        assert "lost its place" in told.inner_text()
+        assert "SpeechT5: lost its place" in told.inner_text()
         page.hang_up()
         assert page.errors == []
 
