@@ -123,7 +123,7 @@ def bench(
         str | None, typer.Option(help="cascade,s2s (both), or what a server at --url has")
     ] = None,
     suite: Annotated[
-        str | None, typer.Option(help="smoke, standard (the default), full, duplex or load")
+        str | None, typer.Option(help="smoke, standard (the default), full, duplex, load or voice")
     ] = None,
     corpus: Annotated[
         str | None,
@@ -152,7 +152,10 @@ def bench(
     ] = None,
     quality: Annotated[bool, typer.Option(help="rate the sound of the answers")] = True,
     limit: Annotated[
-        int | None, typer.Option(help="stimuli a task of the suite duplex, or clips of a corpus")
+        int | None,
+        typer.Option(
+            help="stimuli a task of the suite duplex, sentences of voice, or clips of a corpus"
+        ),
     ] = None,
     listening_kit: Annotated[
         bool, typer.Option(help="also write a blind listening test; alone for a finished --out")
@@ -160,6 +163,8 @@ def bench(
 ) -> None:
     """Measure both engines side by side and write the report; the last line is JSON."""
     overrides = _overrides_or_fail(settings)
+    if suite == "voice":
+        raise typer.Exit(_voice_suite(profile, overrides, out, limit, judge, resume))
     from benchmarks.suite.command import run_bench
 
     named = [e.strip() for e in engines.split(",") if e.strip()] if engines else None
@@ -183,6 +188,24 @@ def bench(
             listening_kit=listening_kit,
         )
     )
+
+
+def _voice_suite(
+    profile: str,
+    overrides: dict[str, str],
+    out: Path | None,
+    limit: int | None,
+    judge: str,
+    resume: bool,
+) -> int:
+    """The voice alone, read aloud and listened to: no call is made."""
+    from benchmarks.voice.plan import VoiceError, plan_of
+    from benchmarks.voice.run import run_voice
+
+    with user_errors(ProfileError, VoiceError):
+        loaded = load_profile(profile, overrides)
+        plan = plan_of(loaded, out or Path("runs/voice"), limit=limit, watch=400)
+    return run_voice(plan, judge=judge, resume=resume)
 
 
 @app.command()

@@ -11,8 +11,8 @@ import secrets
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import partial
 from types import FrameType
 
 from loguru import logger
@@ -24,50 +24,53 @@ from pipelines.cluster.environment import ALONE, VARIABLES
 from pipelines.cluster.plan import REPLICA_CPUS, ClusterError, LogChoice, Plan, check_room
 
 LOOK_SECONDS = 0.5
+KNOCK_SECONDS = 5.0
 # Ray's controller and proxies ask for none, a replica for one; on an update old and new ones are
 # there at once. These are places, not processor time: the machine has as much as it has.
 PLACES_A_REPLICA = 2
-
-
-class _Stopped(BaseException):
-    """A signal while the cluster is being started, when there is nobody to wait for."""
 
 
 class Signals:
     """SIGTERM and SIGINT, counted: the first begins the end, the second does not wait for it."""
 
     def __init__(self) -> None:
-        """Nothing is heard before `heard`."""
-        self._count = 0
-        self._serving = False
-        self._asked = threading.Event()
+        """Nothing is heard before `listen`."""
+        self.count = 0
 
-    @contextmanager
-    def heard(self) -> Iterator[None]:
-        """Count signals in this block."""
-        kinds = (signal.SIGTERM, signal.SIGINT)
-        before = [signal.signal(kind, self._hear) for kind in kinds]
-        try:
-            yield
-        finally:
-            for kind, handler in zip(kinds, before, strict=True):
-                signal.signal(kind, handler)
-
-    def wait(self) -> None:
-        """Until the first signal, if there was none yet."""
-        self._serving = True
-        while self._count == 0:
-            self._asked.wait(LOOK_SECONDS)
-
-    def twice(self) -> bool:
-        """Whether a second one came."""
-        return self._count > 1
+    def listen(self) -> None:
+        """Count from here on; again after somebody else has taken the signals."""
+        for kind in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(kind, self._hear)
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
-        self._count += 1
-        self._asked.set()
-        if not self._serving:
-            raise _Stopped
+        self.count += 1
+
+
+class _Start(threading.Thread):
+    """A cluster of this machine and what is deployed onto it.
+
+    In a thread of its own, since Ray takes the signals of whichever is the main one.
+    """
+
+    def __init__(self, places: int, deploy: Callable[[], None]) -> None:
+        """`places` is of `_start_ray`, `deploy` follows it."""
+        super().__init__(daemon=True)
+        self._places, self._deploy = places, deploy
+        self.up = threading.Event()  # the cluster is there, or will not be
+        self.over = threading.Event()
+        self.error: Exception | None = None
+
+    def run(self) -> None:
+        """Both; an error is kept for whoever waits."""
+        try:
+            _start_ray(self._places)
+            self.up.set()
+            self._deploy()
+        except Exception as e:
+            self.error = e
+        finally:
+            self.up.set()
+            self.over.set()
 
 
 def serve_alone(profile: Profile, plan: Plan, log: LogChoice) -> None:
@@ -86,20 +89,26 @@ def serve_alone(profile: Profile, plan: Plan, log: LogChoice) -> None:
     _set(VARIABLES | ALONE | token)
     import ray
 
+    places = max(os.cpu_count() or 1, int(PLACES_A_REPLICA * plan.most * REPLICA_CPUS))
+    start = _Start(places, partial(_deploy, profile, plan, log, port))
     signals = Signals()
-    with signals.heard():
-        try:
-            _start(max(os.cpu_count() or 1, int(PLACES_A_REPLICA * plan.most * REPLICA_CPUS)))
-            # Ray has set a handler of its own by now.
-            with signals.heard():
-                _deploy(profile, plan, log, port)
-                print(f"ready http://{profile.server.host}:{port}", flush=True)
-                signals.wait()
-                _end(signals.twice)
-        except _Stopped:
+    signals.listen()
+    start.start()
+    try:
+        while not start.over.wait(LOOK_SECONDS) and not signals.count:
+            if start.up.is_set():
+                signals.listen()  # Ray's core dumps a stack at each
+        if start.error is not None:
+            raise start.error
+        if start.over.is_set():
+            signals.listen()
+            print(f"ready http://{profile.server.host}:{port}", flush=True)
+            _serve_until(signals)
+        else:
+            start.up.wait()  # cut in the middle, Ray leaves processes behind
             logger.info("ended while starting")
-        finally:
-            ray.shutdown()
+    finally:
+        ray.shutdown()
 
 
 def deploy_onto(address: str, profile: Profile, plan: Plan, log: LogChoice) -> None:
@@ -116,17 +125,15 @@ def deploy_onto(address: str, profile: Profile, plan: Plan, log: LogChoice) -> N
     Raises:
         ClusterError: no such cluster, too few GPUs, or replicas that cannot load.
     """
+    if address != "auto":
+        _knock(address)
     _set(VARIABLES)
     import ray
 
     try:
         ray.init(address=address, logging_level=logging.WARNING, log_to_driver=False)
     except (ConnectionError, RuntimeError, ValueError) as e:
-        why = str(e).strip().splitlines()
-        raise ClusterError(
-            f"no Ray cluster answers at {address!r} ({why[0] if why else type(e).__name__}): start "
-            "one with `ray start --head`, or leave --address out for one of this machine"
-        ) from e
+        raise _nobody(address, str(e)) from e
     try:
         _deploy(profile, plan, log, profile.server.port)
         print(f"ready http://{profile.server.host}:{profile.server.port}", flush=True)
@@ -153,13 +160,34 @@ def free_port(host: str, port: int) -> int:
         return sock.getsockname()[1]
 
 
+def _knock(address: str) -> None:
+    """Whether anybody listens there: Ray itself would wait for minutes.
+
+    Raises:
+        ClusterError: nobody does, or it is no address.
+    """
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), KNOCK_SECONDS).close()
+    except (OSError, ValueError) as e:
+        raise _nobody(address, str(e)) from e
+
+
+def _nobody(address: str, why: str) -> ClusterError:
+    said = (why.strip().splitlines() or ["no answer"])[0].rstrip(".")
+    return ClusterError(
+        f"no Ray cluster answers at {address!r} ({said}): start one with `ray start --head`, or "
+        "leave --address out for one of this machine"
+    )
+
+
 def _set(variables: dict[str, str]) -> None:
     """Set what the environment does not have yet."""
     for name, value in variables.items():
         os.environ.setdefault(name, value)
 
 
-def _start(places: int) -> None:
+def _start_ray(places: int) -> None:
     """A cluster of this machine.
 
     Raises:
@@ -167,6 +195,8 @@ def _start(places: int) -> None:
     """
     import ray
 
+    # It warns that signals are not its own.
+    logging.getLogger("ray._private.worker").setLevel(logging.ERROR)
     try:
         ray.init(num_cpus=places, include_dashboard=False, logging_level=logging.WARNING)
     except Exception as e:  # Ray raises nothing narrower for a node that is not up in time
@@ -212,16 +242,18 @@ def _deploy(profile: Profile, plan: Plan, log: LogChoice, port: int) -> None:
         raise ClusterError(f"the replicas cannot start: {_reason(said)}") from e
 
 
-def _end(at_once: Callable[[], bool]) -> None:
-    """Let the calls finish; Ray ends the replicas as their calls end, or at the drain's limit."""
+def _serve_until(signals: Signals) -> None:
+    """Until the first signal, and then until the calls have ended, or the second."""
     from ray import serve
 
     from pipelines.cluster.app import NAME
 
+    pause = threading.Event()
+    while not signals.count:
+        pause.wait(LOOK_SECONDS)
     logger.info("draining: no new calls; a second signal ends those that run")
     serve.delete(NAME, _blocking=False)
-    pause = threading.Event()
-    while NAME in serve.status().applications and not at_once():
+    while NAME in serve.status().applications and signals.count < 2:
         pause.wait(LOOK_SECONDS)
 
 

@@ -253,6 +253,8 @@ def test_a_port_in_use_names_the_remedy():
         (["--ray", "--replicas", "2:1"], "1:4"),
         (["--ray", "--profile", "l4", "--gpus", "0"], "device = 'cuda'"),
         (["--ray", "--gpus", "1", "--replicas", "99"], "lower --replicas or --gpus"),
+        (["--ray", "--address", "127.0.0.1:9"], "ray start --head"),
+        (["--ray", "--address", "nonsense"], "ray start --head"),
     ],
 )
 def test_mistakes_get_a_sentence(arguments, words, monkeypatch):
