@@ -1,5 +1,6 @@
 # make run    set everything up, build the page, serve the starter profile
 # make test   set everything up (browser included where it can), lint, type-check, test
+# make test-ray   the tests on a local Ray cluster, alone on the machine
 # make demo   three turns of a sample caller on every available engine, without a browser
 # make lock   resolve the pins of requirements.lock anew
 
@@ -18,14 +19,18 @@ else
 export UV_TORCH_BACKEND ?= auto
 endif
 
-.PHONY: run test demo setup page browser lint lock clean
+.PHONY: run test test-ray demo setup page browser lint lock clean
 
 run: setup page
 	$(BIN)/maata serve --port $(PORT)
 
 test: setup page browser lint
 	cd web && npm test --silent
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not ray"
+
+# A Ray cluster beside everything else does not start in time on two cores, and none may run beside it.
+test-ray: setup
+	$(BIN)/python -m pytest -m ray
 
 demo: setup page
 	$(BIN)/python -m benchmarks.demo

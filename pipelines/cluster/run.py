@@ -11,6 +11,7 @@ import secrets
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from types import FrameType
@@ -25,6 +26,7 @@ from pipelines.cluster.plan import REPLICA_CPUS, ClusterError, LogChoice, Plan, 
 
 LOOK_SECONDS = 0.5
 KNOCK_SECONDS = 5.0
+AWAY_SECONDS = 30.0  # Ray starts a proxy that died within a few
 # Ray's controller and proxies ask for none, a replica for one; on an update old and new ones are
 # there at once. These are places, not processor time: the machine has as much as it has.
 PLACES_A_REPLICA = 2
@@ -71,6 +73,8 @@ class _Start(threading.Thread):
         finally:
             self.up.set()
             self.over.set()
+        # The kernel ends Ray's processes with the thread that started them, so it stays.
+        threading.Event().wait()
 
 
 def serve_alone(profile: Profile, plan: Plan, log: LogChoice) -> None:
@@ -80,7 +84,8 @@ def serve_alone(profile: Profile, plan: Plan, log: LogChoice) -> None:
     ones finish, for `limits.drain_seconds` at most. A second one ends everything at once.
 
     Raises:
-        ClusterError: the port is taken, too few GPUs, or replicas that cannot load.
+        ClusterError: the port is taken, too few GPUs, replicas that cannot load, or a cluster that
+            ends by itself.
     """
     port = free_port(profile.server.host, profile.server.port)
     check_room(plan, [_gpus_here()])  # before Ray is started, which takes seconds
@@ -103,7 +108,7 @@ def serve_alone(profile: Profile, plan: Plan, log: LogChoice) -> None:
         if start.over.is_set():
             signals.listen()
             print(f"ready http://{profile.server.host}:{port}", flush=True)
-            _serve_until(signals)
+            _serve_until(signals, profile.server.host, port)
         else:
             start.up.wait()  # cut in the middle, Ray leaves processes behind
             logger.info("ended while starting")
@@ -242,19 +247,39 @@ def _deploy(profile: Profile, plan: Plan, log: LogChoice, port: int) -> None:
         raise ClusterError(f"the replicas cannot start: {_reason(said)}") from e
 
 
-def _serve_until(signals: Signals) -> None:
-    """Until the first signal, and then until the calls have ended, or the second."""
+def _serve_until(signals: Signals, host: str, port: int) -> None:
+    """Until the first signal, and then until the calls have ended, or the second.
+
+    Raises:
+        ClusterError: nobody listens for callers any more, and nobody came back.
+    """
     from ray import serve
 
     from pipelines.cluster.app import NAME
 
     pause = threading.Event()
+    heard = looked = time.monotonic()
     while not signals.count:
         pause.wait(LOOK_SECONDS)
+        if time.monotonic() - looked > KNOCK_SECONDS:
+            looked = time.monotonic()
+            heard = looked if _listens(host, port) else heard
+            if looked - heard > AWAY_SECONDS:
+                raise ClusterError("the cluster has ended: look into /tmp/ray/session_latest/logs")
     logger.info("draining: no new calls; a second signal ends those that run")
     serve.delete(NAME, _blocking=False)
     while NAME in serve.status().applications and signals.count < 2:
         pause.wait(LOOK_SECONDS)
+
+
+def _listens(host: str, port: int) -> bool:
+    """Whether Ray's proxy does. It is started again when it dies; a cluster is not."""
+    here = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    try:
+        socket.create_connection((here, port), KNOCK_SECONDS).close()
+    except OSError:
+        return False
+    return True
 
 
 def _reason(report: str) -> str:

@@ -10,13 +10,14 @@ import re
 import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,23 @@ pytestmark = [
     pytest.mark.timeout(900),  # on a busy machine Ray's own start takes a minute
     pytest.mark.xdist_group("real time"),
 ]
-METRICS = 9470
+PORTS = 16  # for metrics, as `pipelines.cluster.scrape` looks for a free one
+
+
+def free_ports() -> int:
+    """The first of PORTS that nobody listens on, another test run included."""
+    while True:
+        first = secrets.choice(range(20_000, 30_000, PORTS))
+        with ExitStack() as held:
+            try:
+                for port in range(first, first + PORTS):
+                    held.enter_context(socket.create_server(("127.0.0.1", port)))
+            except OSError:
+                continue
+            return first
+
+
+METRICS = free_ports()
 SETTINGS = {
     "cascade.tts.engine": "espeak",  # starts at once, where each replica counts
     "limits.max_calls": "2",  # of a replica
@@ -100,7 +117,7 @@ async def until(condition: Callable[[], bool], seconds: float = 300.0) -> None:
 def replicas() -> dict[str, tuple[int, float]]:
     """Of every replica that serves: its name, process and calls, from its own metrics."""
     found: dict[str, tuple[int, float]] = {}
-    for port in range(METRICS, METRICS + 8):
+    for port in range(METRICS, METRICS + PORTS):
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as reply:
                 said = reply.read().decode()
