@@ -32,11 +32,13 @@ RUN --mount=type=cache,target=/opt/cache/pip \
     /opt/uv/bin/uv venv --quiet /opt/venv
 WORKDIR /src
 COPY pyproject.toml requirements.lock ./
+# More of them: "--extra ray" for an image that serves on a Ray cluster.
+ARG EXTRAS=
 # The lock holds the packages of all extras; as constraints it pins those that this image has.
 RUN --mount=type=cache,target=/opt/cache/uv \
     /opt/uv/bin/uv pip install --quiet ${TORCH_BACKEND:+--torch-backend=${TORCH_BACKEND}} \
     --constraint requirements.lock --requirement pyproject.toml \
-    --extra espeak --extra s2s --extra otel && \
+    --extra espeak --extra s2s --extra otel ${EXTRAS} && \
     case "${TORCH_BACKEND}" in cu*) \
         /opt/uv/bin/uv pip install --quiet "nvidia-cublas-cu12==${CUBLAS_12}" ;; \
     esac
