@@ -11,7 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,17 @@ import websockets
 from maata.profile import Profile, load_profile
 from models.host import EngineSpec
 from pipelines.engines import EngineError, Engines
-from tests.live import ESPEAK, QUESTION, Live, audio_bytes, calling, message_bytes, refused, serving
+from tests.live import (
+    ESPEAK,
+    QUESTION,
+    Caller,
+    Live,
+    audio_bytes,
+    calling,
+    message_bytes,
+    refused,
+    serving,
+)
 from tests.models import tiny_directory
 
 pytestmark = pytest.mark.timeout(300)
@@ -137,15 +147,31 @@ async def test_captions_never_show_half_a_letter(live: Live) -> None:
     assert not shown.startswith(tuple("ాిీుూెేైొోౌ్"))
 
 
+async def place(calls: AsyncExitStack, live: Live) -> Caller:
+    """A call on a slot; the one who had it before may just have hung up."""
+    deadline = time.monotonic() + BUSY
+    while True:
+        try:
+            return await calls.enter_async_context(calling(s2s(live)))
+        except websockets.ConnectionClosedError as full:
+            if not full.rcvd or full.rcvd.code != 4429 or time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(0.1)
+
+
 async def test_slots_are_shared_out_and_come_back(live: Live) -> None:
-    async with calling(s2s(live)), calling(s2s(live)):
+    async with AsyncExitStack() as calls:
+        await place(calls, live)
+        await place(calls, live)
+        before = live.server.metrics.refused.labels("slots")._value.get()
         code, sentence = await refused(s2s(live))
         assert code == 4429
         assert "2 places" in sentence
         assert "try again in" in sentence
-    async with calling(s2s(live)) as caller:
+        assert live.server.metrics.refused.labels("slots")._value.get() == before + 1
+    async with AsyncExitStack() as calls:
+        caller = await place(calls, live)
         await caller.until(lambda: caller.packets, BUSY)
-    assert live.server.metrics.refused.labels("slots")._value.get() == 1
 
 
 async def test_the_cascade_takes_the_calls_that_have_no_slot(

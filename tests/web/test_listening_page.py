@@ -69,6 +69,7 @@ def test_a_rater_rates_all_reloads_and_the_file_is_understood(
         page.keyboard.press(str(score(key, clip)))
         page.keyboard.press("Enter")
         if number == 2:
+            page.wait_for_timeout(500)  # a browser hands what is kept to another process
             page.reload()
     page.get_by_role("button", name="Go on").click()
     for _ in range(pairs):
