@@ -85,7 +85,8 @@ def serve(
                 deploy_onto(address, loaded, plan, log)
         return
     from models.weights import WeightsMissing
-    from pipelines.run import EngineError, PortInUse
+    from pipelines.listen import PortInUse
+    from pipelines.run import EngineError
     from pipelines.run import serve as run_server
     from pipelines.tracing import TracingUnavailable
 

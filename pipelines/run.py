@@ -20,37 +20,12 @@ from models.base_language import notice
 from pipelines.call_server import CallServer
 from pipelines.drain import Drain
 from pipelines.engines import EngineError, Engines
+from pipelines.listen import listen
 from pipelines.server import create_app
 from pipelines.tracing import set_up as set_up_tracing
 
 CLOSE_SECONDS = 3  # for sockets to close, once no call is left
 WORKER_THREADS = 32  # a waiting model call holds one; eight calls hold at most about twenty
-
-
-class PortInUse(Exception):
-    """Another program listens there; the sentence names the remedy."""
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A bound socket.
-
-    Raises:
-        PortInUse: with the remedy.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # Named, because asyncio sets TCP_NODELAY only on sockets that say they are TCP; without it the
-    # kernel holds small messages back for up to 25 ms (measured; 0.3 ms with it).
-    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        sock.bind((host, port))
-    except OSError as e:
-        sock.close()
-        raise PortInUse(
-            f"cannot listen on {host}:{port} ({e.strerror}): stop what runs there, "
-            "or choose another with --port"
-        ) from e
-    return sock
 
 
 class DrainingServer(uvicorn.Server):

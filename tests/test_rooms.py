@@ -47,6 +47,7 @@ ONLY = {
     "ctranslate2": ("models/*.py", "pipelines/engines.py", "training/*.py"),
     "torch": ("models/*.py", "training/*.py"),
     "soxr": ("models/audio.py",),
+    "ray": ("pipelines/cluster/*.py",),
     "sphn": ("pipelines/moshi_wire.py", "benchmarks/caller/moshi_line.py"),
     # The bench reads and writes recordings of its own in compressed forms.
     "soundfile": ("models/audio.py", "benchmarks/sound/stereo.py"),

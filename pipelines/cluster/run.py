@@ -8,13 +8,11 @@ import logging
 import os
 import re
 import secrets
-import signal
 import socket
 import threading
 import time
 from collections.abc import Callable
 from functools import partial
-from types import FrameType
 
 from loguru import logger
 
@@ -23,31 +21,14 @@ from maata.profile import Profile
 from models.base_language import notice
 from pipelines.cluster.environment import ALONE, VARIABLES
 from pipelines.cluster.plan import REPLICA_CPUS, ClusterError, LogChoice, Plan, check_room
+from pipelines.cluster.signals import Signals, end_at_the_latest
+from pipelines.listen import PortInUse, listen
 
 LOOK_SECONDS = 0.5
 KNOCK_SECONDS = 5.0
-END_SECONDS = 30.0  # for a dozen processes to end
 # Ray's controller and proxies ask for none, a replica for one; on an update old and new ones are
 # there at once. These are places, not processor time: the machine has as much as it has.
 PLACES_A_REPLICA = 2
-
-
-class Signals:
-    """SIGTERM and SIGINT, counted: the first begins the end, the second does not wait for it."""
-
-    def __init__(self) -> None:
-        """Nothing is heard before `listen`."""
-        self.count = 0
-
-    def listen(self) -> None:
-        """Count from here on; again after somebody else has taken the signals."""
-        for kind in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(kind, self._hear)
-
-    def _hear(self, number: int, frame: FrameType | None) -> None:
-        self.count += 1
-        if self.count == 2:
-            _end_at_the_latest()  # whatever Ray is waiting for
 
 
 class _Start(threading.Thread):
@@ -115,8 +96,9 @@ def serve_alone(profile: Profile, plan: Plan, log: LogChoice) -> None:
             start.up.wait()  # cut in the middle, Ray leaves processes behind
             logger.info("ended while starting")
     finally:
-        _end_at_the_latest()
+        limit = end_at_the_latest()
         ray.shutdown()
+        limit.cancel()
 
 
 def deploy_onto(address: str, profile: Profile, plan: Plan, log: LogChoice) -> None:
@@ -150,22 +132,16 @@ def deploy_onto(address: str, profile: Profile, plan: Plan, log: LogChoice) -> N
 
 
 def free_port(host: str, port: int) -> int:
-    """The port, or one that is free for 0.
+    """The port, or one that is free for 0; Ray binds it itself.
 
     Raises:
         ClusterError: another program listens there.
     """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            sock.bind((host, port))
-        except OSError as e:
-            raise ClusterError(
-                f"cannot listen on {host}:{port} ({e.strerror}): stop what runs there, or choose "
-                "another with --port"
-            ) from e
-        return sock.getsockname()[1]
+    try:
+        with listen(host, port) as sock:
+            return sock.getsockname()[1]
+    except PortInUse as e:
+        raise ClusterError(str(e)) from e
 
 
 def _knock(address: str) -> None:
@@ -273,13 +249,6 @@ def _serve_until(signals: Signals) -> None:
     serve.delete(NAME, _blocking=False)
     while NAME in serve.status().applications and signals.count < 2:
         pause.wait(LOOK_SECONDS)
-
-
-def _end_at_the_latest() -> None:
-    """End this process in END_SECONDS: Ray waits for ever for a cluster that died."""
-    timer = threading.Timer(END_SECONDS, os._exit, (1,))
-    timer.daemon = True
-    timer.start()
 
 
 def _reason(report: str) -> str:

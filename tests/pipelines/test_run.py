@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from pipelines.run import PortInUse, listen
+from pipelines.listen import PortInUse, listen
 
 
 def test_the_socket_says_that_it_is_tcp():
