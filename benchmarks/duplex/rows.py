@@ -6,11 +6,11 @@ row holds the labelled user, everything the bot was heard to say, and what follo
 """
 
 import json
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from benchmarks.suite.rows import STATUSES, RowError
+from benchmarks.suite.rows import STATUSES, read_lines
 from benchmarks.suite.rows import append as append
 
 DUPLEX = "duplex.jsonl"
@@ -87,33 +87,19 @@ def read(path: Path) -> list[DuplexRow]:
     Raises:
         RowError: no file, no row, or a line that is no row.
     """
-    if not path.is_file():
-        raise RowError(f"{path}: no such file; `maata bench --suite duplex` makes one")
-    rows = list(_rows(path))
-    if not rows:
-        raise RowError(f"{path}: nothing was recorded; run `maata bench` again with --resume")
-    return rows
+    return read_lines(path, DuplexRow, _row)
 
 
-def _rows(path: Path) -> Iterator[DuplexRow]:
-    known = {f.name for f in fields(DuplexRow)}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        try:
-            values = json.loads(line)
-            unknown = values.keys() - known
-            if unknown:
-                raise TypeError(f"unknown key {sorted(unknown)[0]!r}")
-            for name in ("user", "second"):
-                values[name] = None if values.get(name) is None else _span(values[name])
-            for name in ("holds", "bot", "bot_sounds"):
-                values[name] = tuple(_span(span) for span in values.get(name, ()))
-            values["cuts"] = tuple(values.get("cuts", ()))
-            row = DuplexRow(**values)
-        except (ValueError, TypeError, AttributeError) as e:
-            raise RowError(f"{path}, line {number}: {e}; remove the line or run again") from e
-        if row.status not in STATUSES or row.task not in TASKS:
-            raise RowError(f"{path}, line {number}: unknown status or task; remove the line")
-        yield row
+def _row(values: dict[str, Any]) -> DuplexRow:
+    for name in ("user", "second"):
+        values[name] = None if values.get(name) is None else _span(values[name])
+    for name in ("holds", "bot", "bot_sounds"):
+        values[name] = tuple(_span(span) for span in values.get(name, ()))
+    values["cuts"] = tuple(values.get("cuts", ()))
+    row = DuplexRow(**values)
+    if row.status not in STATUSES or row.task not in TASKS:
+        raise ValueError("unknown status or task")
+    return row
 
 
 def _span(pair: list[float]) -> Span:

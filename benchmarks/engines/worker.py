@@ -4,19 +4,13 @@ A worker that breaks or hangs costs its point; the next point gets a new one. Kn
 not what is measured.
 """
 
-import json
-import queue
-import subprocess
-import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from benchmarks.engines.rows import EnginesError
-
-ROOT = Path(__file__).resolve().parents[2]
+from benchmarks.server.talker import Ended, Silent, Talker
 
 
 class PointFailed(Exception):
@@ -28,8 +22,7 @@ class Worker:
 
     def __init__(self, log: Path, *, tiny: bool) -> None:
         self._log, self._tiny = log, tiny
-        self._process: subprocess.Popen[str] | None = None
-        self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._talker: Talker | None = None
         self.starts = 0
 
     def __enter__(self) -> "Worker":
@@ -45,71 +38,39 @@ class Worker:
             PointFailed: the worker said so, ended, or was ended after `limit_s` seconds.
         """
         until = time.monotonic() + limit_s
-        process = self._running()
-        assert process.stdin is not None
+        talker = self._running()
         try:
-            process.stdin.write(json.dumps(message) + "\n")
-            process.stdin.flush()
-        except OSError:
-            raise PointFailed(self._ended()) from None
-        while True:
-            try:
-                line = self._lines.get(timeout=max(0.0, until - time.monotonic()))
-            except queue.Empty:
-                self.stop()
-                raise PointFailed(f"not done after {limit_s:.0f} s, and ended there") from None
-            if line is None:
-                raise PointFailed(self._ended())
-            said = json.loads(line)
-            if "row" in said:
-                yield said["row"]
-            elif "failed" in said:
-                if said["over"]:
-                    self.stop()  # it is ending: the next point must not be asked of it
-                raise PointFailed(said["failed"])
-            else:
-                return
+            talker.tell(message)
+            while True:
+                said = talker.hear(until)
+                if "row" in said:
+                    yield said["row"]
+                elif "failed" in said:
+                    if said["over"]:
+                        self.stop()  # it is ending: the next point must not be asked of it
+                    raise PointFailed(said["failed"])
+                else:
+                    return
+        except Silent:
+            self.stop()
+            raise PointFailed(f"not done after {limit_s:.0f} s, and ended there") from None
+        except Ended as e:
+            self.stop()
+            raise PointFailed(f"the worker ended: {e}") from None
 
     def stop(self) -> None:
         """Ends the process; what it had begun is lost."""
-        process, self._process = self._process, None
-        if process is not None:
-            process.kill()
-            process.wait()
+        talker, self._talker = self._talker, None
+        if talker is not None:
+            talker.stop()
 
-    def _running(self) -> subprocess.Popen[str]:
-        if self._process is not None and self._process.poll() is None:
-            return self._process
-        command = [sys.executable, "-m", "models.fullsize", *(["--tiny"] if self._tiny else [])]
-        self._lines = queue.SimpleQueue()
+    def _running(self) -> Talker:
+        if self._talker is not None and self._talker.alive:
+            return self._talker
         self.starts += 1
-        with self._log.open("a", encoding="utf-8") as log:
-            try:
-                # In a session of its own: Ctrl-C is for whoever holds it, who ends it.
-                process = subprocess.Popen(
-                    command,
-                    cwd=ROOT,
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=log,
-                    text=True,
-                    start_new_session=True,
-                )
-            except OSError as e:
-                raise EnginesError(f"{command[0]} cannot be started: {e}") from e
-        assert process.stdout is not None
-        threading.Thread(target=_forward, args=(process.stdout, self._lines), daemon=True).start()
-        self._process = process
-        return process
-
-    def _ended(self) -> str:
-        self.stop()
-        said = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        return f"the worker ended: {said[-1] if said else 'it said nothing'} (all in {self._log})"
-
-
-def _forward(stream: IO[str], lines: "queue.SimpleQueue[str | None]") -> None:
-    with stream:
-        for line in stream:
-            lines.put(line)
-    lines.put(None)
+        try:
+            arguments = ["--tiny"] if self._tiny else []
+            self._talker = Talker("models.fullsize", arguments, self._log)
+        except OSError as e:
+            raise EnginesError(f"the worker cannot be started: {e}") from e
+        return self._talker

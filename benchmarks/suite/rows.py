@@ -6,10 +6,10 @@ Knows nothing about sockets, statistics or reports.
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 SCHEMA = 1
 TURNS, RUN = "turns.jsonl", "run.json"
@@ -114,29 +114,49 @@ def read(path: Path) -> list[TurnRow]:
     Raises:
         RowError: no file, no row, a line that is no row, or a schema that is not known here.
     """
+    return read_lines(path, TurnRow, _turn)
+
+
+AnyRow = TypeVar("AnyRow")
+
+
+def read_lines(
+    path: Path, kind: type[AnyRow], parse: Callable[[dict[str, Any]], AnyRow]
+) -> list[AnyRow]:
+    """The rows of a file with one JSON object a line.
+
+    Args:
+        path: of the file.
+        kind: a dataclass; a line with a key that it has not is none.
+        parse: makes a row of a line's object; a ValueError says what is wrong with it.
+
+    Raises:
+        RowError: no file, no row, or a line that is none.
+    """
     if not path.is_file():
         raise RowError(f"{path}: no such file; `maata bench --out {path.parent}` makes one")
-    rows = list(_rows(path))
-    if not rows:
-        raise RowError(f"{path}: no turn was recorded; run `maata bench` again with --resume")
-    return rows
-
-
-def _rows(path: Path) -> Iterator[TurnRow]:
-    known = {f.name for f in fields(TurnRow)}
+    known = {f.name for f in fields(kind)}  # pyright: ignore[reportArgumentType]
+    rows = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         try:
             values = json.loads(line)
             unknown = values.keys() - known
             if unknown:
                 raise TypeError(f"unknown key {sorted(unknown)[0]!r}")
-            values["quality"] = Quality(**(values.get("quality") or {}))
-            row = TurnRow(**values)
+            rows.append(parse(values))
         except (ValueError, TypeError, AttributeError) as e:
             raise RowError(f"{path}, line {number}: {e}; remove the line or run again") from e
-        if row.status not in STATUSES:
-            raise RowError(f"{path}, line {number}: status {row.status!r} is none of {STATUSES}")
-        yield row
+    if not rows:
+        raise RowError(f"{path}: nothing was recorded; run `maata bench` again with --resume")
+    return rows
+
+
+def _turn(values: dict[str, Any]) -> TurnRow:
+    values["quality"] = Quality(**(values.get("quality") or {}))
+    row = TurnRow(**values)
+    if row.status not in STATUSES:
+        raise ValueError(f"status {row.status!r} is none of {STATUSES}")
+    return row
 
 
 def write_run(path: Path, run: dict[str, Any]) -> None:

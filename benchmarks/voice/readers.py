@@ -5,25 +5,21 @@ what is made of the sound.
 """
 
 import json
-import queue
-import subprocess
-import sys
-import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
+from benchmarks.server.talker import Ended, Silent, Talker
 from models.audio import write_wav
 from models.espeak import Espeak
 from models.telugu.spoken import speakable
 
-ROOT = Path(__file__).resolve().parents[2]
-LOADING_S, TASK_S = 300.0, 600.0  # at most
+LOADING_S, TASK_S, ENDING_S = 300.0, 600.0, 20.0  # at most
 
 
 class ReaderError(Exception):
@@ -114,25 +110,7 @@ class HostedReader:
 
     def __init__(self, options: dict[str, Any], log: Path) -> None:
         """Starts it, waits until it is loaded; `log` takes what it prints. Raises ReaderError."""
-        self._log = log
-        command = [sys.executable, "-m", "models.speecht5_reading", json.dumps(options)]
-        with log.open("a", encoding="utf-8") as errors:
-            # In a session of its own: Ctrl-C is for whoever holds it, who ends it.
-            self._process = subprocess.Popen(
-                command,
-                cwd=ROOT,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                text=True,
-                start_new_session=True,
-            )
-        assert self._process.stdout is not None
-        self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        forward = threading.Thread(
-            target=_forward, args=(self._process.stdout, self._lines), daemon=True
-        )
-        forward.start()
+        self._talker = Talker("models.speecht5_reading", [json.dumps(options)], log)
         try:
             self._rows(LOADING_S)
         except ReaderError:
@@ -161,23 +139,13 @@ class HostedReader:
 
     def close(self) -> None:
         """Its host ends with it."""
-        process = self._process
-        if process.stdin is not None:
-            process.stdin.close()
-        try:
-            process.wait(20.0)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        self._talker.stop(ENDING_S)
 
     def _asked(self, task: dict[str, Any]) -> list[dict[str, Any]]:
-        stdin = self._process.stdin
-        assert stdin is not None
         try:
-            stdin.write(json.dumps(task) + "\n")
-            stdin.flush()
-        except OSError as error:
-            raise ReaderError(self._ended()) from error
+            self._talker.tell(task)
+        except Ended as e:
+            raise ReaderError(f"SpeechT5's process ended: {e}") from e
         return self._rows(TASK_S)
 
     def _rows(self, patience: float) -> list[dict[str, Any]]:
@@ -185,26 +153,14 @@ class HostedReader:
         until = time.monotonic() + patience
         while True:
             try:
-                line = self._lines.get(timeout=max(0.0, until - time.monotonic()))
-            except queue.Empty:
-                raise ReaderError(f"nothing came for {patience:.0f} s (see {self._log})") from None
-            if line is None:
-                raise ReaderError(self._ended())
-            told = json.loads(line)
+                told = self._talker.hear(until)
+            except Silent:
+                raise ReaderError(f"SpeechT5 said nothing for {patience:.0f} s") from None
+            except Ended as e:
+                raise ReaderError(f"SpeechT5's process ended: {e}") from e
             if "row" in told:
                 rows.append(told["row"])
             elif "failed" in told:
                 raise ReaderError(told["failed"])
             else:
                 return rows
-
-    def _ended(self) -> str:
-        said = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        return f"SpeechT5's process ended: {said[-1] if said else 'it said nothing'} ({self._log})"
-
-
-def _forward(stream: IO[str], lines: "queue.SimpleQueue[str | None]") -> None:
-    with stream:
-        for line in stream:
-            lines.put(line)
-    lines.put(None)
