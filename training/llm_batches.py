@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from tokenizers import Tokenizer
 
-from training.dialogues import Composer, Conversation, Split, load, template_words
+from training.dialogues import Composer, Conversation, Split, intent_numbers, template_words
 from training.llm_preset import Preset
 from training.llm_tokenizer import BOS, EOS, PAD, ROLES, SPECIAL
 
@@ -39,11 +39,6 @@ class Batch:
     def to(self, device: str) -> "Batch":
         """The same on `device`."""
         return Batch(self.ids.to(device), self.labels.to(device), self.intents.to(device))
-
-
-def intent_numbers() -> dict[str, int]:
-    """The number of every intent, in the order of the dialogue files."""
-    return {id_: number for number, id_ in enumerate(load())}
 
 
 class Encoder:

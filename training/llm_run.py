@@ -16,8 +16,8 @@ from models import int8_files
 from training import llm_tokenizer
 from training.average import Average
 from training.device import autocast, set_up
-from training.dialogues import Composer, user_utterances
-from training.llm_batches import PAD_ID, Batch, Encoder, batches, intent_numbers
+from training.dialogues import Composer, intent_numbers, user_utterances
+from training.llm_batches import PAD_ID, Batch, Encoder, batches
 from training.llm_network import build, intent_head, loss_of
 from training.llm_preset import Preset
 from training.llm_tokenizer import BOS, EOS

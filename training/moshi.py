@@ -3,12 +3,13 @@
     maata train moshi --preset starter|gpu|tiny|hub --codec DIR --data DIR [--out runs/moshi]
         [--dialogues MANIFEST] [--resume]
 
-Trains the text tokenizer, holds it against the text budget, encodes full-duplex dialogues with the
-codec and trains on them. Presets: `starter` (two CPU cores), `gpu` (larger, from scratch), `hub`
-(LoRA on Kyutai's 7B with a Telugu vocabulary), `tiny` (tests). Dialogues are spoken by espeak-ng
-unless a stereo dataset in moshi-finetune's format is given. Writes checkpoints, `run.json`,
-`metrics.jsonl`, `learning_curve.svg` and `export/`. Interrupt it whenever you like: `--resume` goes
-on with the very next batch.
+Trains the text tokenizer, holds it against the text budget, encodes what is heard with the codec
+and trains: first on single questions whose answers are only written, then on full-duplex dialogues.
+Presets: `starter` (two CPU cores), `gpu` (larger, from scratch), `hub` (LoRA on Kyutai's 7B with a
+Telugu vocabulary), `tiny` (tests). Both are spoken by espeak-ng unless a stereo dataset in
+moshi-finetune's format is given, which is heard from the first step on. Writes checkpoints,
+`run.json`, `metrics.jsonl`, `learning_curve.svg` and `export/`. Interrupt it whenever you like:
+`--resume` goes on with the very next batch.
 """
 
 from pathlib import Path

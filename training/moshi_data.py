@@ -15,7 +15,7 @@ from training.duplex_dataset import StereoDataset
 from training.duplex_dialogue import FRAME, RATE, DialogueSource, Mix
 from training.moshi_batches import EpochBatches
 from training.moshi_codes import CodedDialogues, Encoder
-from training.moshi_preset import Preset
+from training.moshi_preset import Listening, Preset
 from training.moshi_start import Aligned
 from training.utterances import progress_line
 
@@ -44,11 +44,14 @@ class Sets:
     def __init__(
         self, preset: Preset, codec: Path, out: Path, manifest: Path | None, device: str
     ) -> None:
-        """`manifest` is a stereo dataset in moshi-finetune's format; without it espeak speaks.
+        """`manifest` is a stereo dataset in moshi-finetune's format, heard from the first epoch on;
+        without it espeak speaks.
 
         Raises DatasetError for a manifest that cannot be read.
         """
         self._preset = preset
+        # Whose dialogues are given may speak another language than our questions.
+        self._listening = preset.listening if manifest is None else Listening()
         longest = preset.seconds * RATE // FRAME * FRAME
         if manifest is None:
             source = DialogueSource(preset.seed, longest)
@@ -67,11 +70,11 @@ class Sets:
 
     def listening(self, epoch: int) -> bool:
         """Whether the epoch only hears questions."""
-        return epoch < self._preset.listening.sets * self._preset.listening.repeats
+        return epoch < self._listening.sets * self._listening.repeats
 
     def _set(self, epoch: int) -> tuple[Set, int]:
         """What an epoch hears, and the first epoch that hears something else."""
-        preset, listening = self._preset, self._preset.listening
+        preset, listening = self._preset, self._listening
         if self.listening(epoch):
             number = epoch // listening.repeats
             numbers = range(number * listening.size, (number + 1) * listening.size)
@@ -84,7 +87,7 @@ class Sets:
 
     def aligned(self) -> Aligned:
         """The agent's words of the first dialogues, for the text budget."""
-        first, _ = self._set(self._preset.listening.sets * self._preset.listening.repeats)
+        first, _ = self._set(self._listening.sets * self._listening.repeats)
         for dialogue in first.read():
             yield dialogue.agent_words, dialogue.codes.shape[1] * FRAME
 

@@ -6,20 +6,13 @@ networks.
 """
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 import torch
 from torch import Tensor
 
-from training.dialogues import load
+from training.dialogues import intent_numbers
 from training.duplex_dialogue import FRAME
 from training.moshi_codes import CodedDialogue
-
-
-@lru_cache(maxsize=1)
-def numbers() -> dict[str, int]:
-    """Every authored intent's place in a row of logits."""
-    return {name: number for number, name in enumerate(sorted(load()))}
 
 
 def wanted(dialogues: Sequence[CodedDialogue]) -> Tensor:
@@ -28,7 +21,7 @@ def wanted(dialogues: Sequence[CodedDialogue]) -> Tensor:
     A step of the model has read the frame before it, and writes its own. Intents that nobody
     authored are left out.
     """
-    known = numbers()
+    known = intent_numbers()
     found = [
         (row, step, known[asked.intent])
         for row, dialogue in enumerate(dialogues)

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from models.moshi_text import END_OF_PADDING, PADDING
 from training.asr_tokenizer import LETTER_COUNT
 from training.codec_losses import word_loss
-from training.moshi_intents import numbers
+from training.dialogues import intent_numbers
 from training.moshi_letters import A_FRAME
 from training.moshi_preset import LossWeights
 
@@ -81,7 +81,7 @@ class Trainee(nn.Module):
         self.hearing_head = nn.Linear(lm.dim, lm.text_card, bias=False)
         self.user_head = nn.Linear(lm.dim, lm.card, bias=False)
         self.letter_head = nn.Linear(lm.dim, A_FRAME * LETTER_COUNT)
-        self.intent_head = nn.Linear(lm.dim, len(numbers()))
+        self.intent_head = nn.Linear(lm.dim, len(intent_numbers()))
 
     def conditions(
         self, voices: tuple[str | None, ...], emotions: tuple[str | None, ...]

@@ -4,8 +4,7 @@ Figures go to `metrics.jsonl`, the newest samples to `samples/`, and both to Ten
 `tensorboard/` when they are wanted. Knows nothing of what the figures mean.
 """
 
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ import numpy as np
 
 from models.audio import write_wav
 from models.speecht5_mel import SAMPLE_RATE
+from training.record import Record
 from training.speecht5_picture import draw
 
 if TYPE_CHECKING:
@@ -22,22 +22,20 @@ if TYPE_CHECKING:
 Rater = Callable[[np.ndarray], dict[str, float]]
 
 
-class Log:
+class Log(Record):
     """Of one run in a directory."""
 
     def __init__(self, out: Path, *, tensorboard: bool = False) -> None:
         """`tensorboard`: write its files, too; raises ValueError where it is not installed."""
-        self._metrics, self._samples = out / "metrics.jsonl", out / "samples"
-        self._folder = out / "tensorboard"
+        super().__init__(out)
+        self._samples, self._folder = out / "samples", out / "tensorboard"
         self._wanted, self._writer = tensorboard, None
         if tensorboard:
             _writer_class()
 
-    def figures(self, step: int, seconds: float, values: dict[str, float]) -> None:
+    def figures(self, step: int, seconds: float, values: Mapping[str, float]) -> None:
         """A line of figures after `step` steps."""
-        row = {"step": step, "seconds": round(seconds), **values}
-        with self._metrics.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+        super().figures(step, seconds, values)
         if board := self._board(step):
             for name, value in values.items():
                 board.add_scalar(name, value, step)

@@ -16,7 +16,6 @@ from models.weights import resolve
 from models.whisper import Recognizer
 from training import speecht5_eval, speecht5_start, speecht5_vocabulary
 from training.codec_memory import keep_freed_memory
-from training.curve import draw_curve
 from training.speecht5_batches import Batch, Batches
 from training.speecht5_data import SpeechT5Data
 from training.speecht5_log import Log, Rater, rated
@@ -223,7 +222,7 @@ class Run:
         speecht5_eval.keep(self._log, self.step, sounds, tests)
         speecht5_eval.keep_attention(self._log, self.step, said)
         self._log.figures(self.step, self.seconds, scores)
-        draw_curve(self.out / "metrics.jsonl", self.out / "learning_curve.svg", CURVES)
+        self._log.draw(CURVES)
         self.say("  ".join(f"{name} {score:.4g}" for name, score in scores.items()))
         return scores
 

@@ -25,7 +25,6 @@ from training import codec_preset
 from training.codec_adversary import Adversary
 from training.codec_losses import SpectralDistance
 from training.codec_memory import keep_freed_memory
-from training.curve import draw_curve
 from training.speecht5_crops import Crops, balance
 from training.speecht5_data import SpeechT5Data
 from training.speecht5_eval import KEPT, keep, letter_error_rate, voiced
@@ -225,6 +224,6 @@ class VocoderRun:
         scores |= rated(self._rate, sounds[:KEPT])
         keep(self._log, self.step, sounds, tests)
         self._log.figures(self.step, self.seconds, scores)
-        draw_curve(self.out / "metrics.jsonl", self.out / "learning_curve.svg", CURVES)
+        self._log.draw(CURVES)
         self.say("  ".join(f"{name} {score:.4g}" for name, score in scores.items()))
         return scores

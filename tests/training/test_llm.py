@@ -12,9 +12,9 @@ from transformers import AutoTokenizer, LlamaForCausalLM
 from models.llama import Llama
 from models.weights import resolve
 from tests.training.runs import kill_in, losses, rows
-from training.dialogues import Composer
+from training.dialogues import Composer, intent_numbers
 from training.llm import main
-from training.llm_batches import IGNORED, Encoder, batches, intent_numbers
+from training.llm_batches import IGNORED, Encoder, batches
 from training.llm_preset import PRESETS
 from training.llm_run import LlmRecipe
 from training.llm_score import names, script_ok, unseen

@@ -19,10 +19,11 @@ from models.moshi_text import MoshiText
 from tests.training.tiny_dialogues import NoiseDialogues, write_codec
 from tests.training.words import WORDS
 from training.average import Average
+from training.dialogues import intent_numbers
 from training.moshi_batches import collate, row
 from training.moshi_codes import CodedDialogues, Encoder
 from training.moshi_hearing import ANSWER, write
-from training.moshi_intents import numbers, wanted
+from training.moshi_intents import wanted
 from training.moshi_letters import spelled
 from training.moshi_network import BEYOND, Batch, Trainee
 from training.moshi_preset import LossWeights, Shape
@@ -161,7 +162,7 @@ def test_letters_are_learnt_from_the_users_codes(trainee: Trainee, batch: Batch)
 
 def test_intents_are_asked_for_when_the_answer_begins(trainee: Trainee, batch: Batch) -> None:
     """The question ends with frame 7, the answer begins in frame 8: one step to know it."""
-    number = numbers()
+    number = intent_numbers()
     assert batch.wanted.tolist() == [[0, 8, number["greet.hello"]], [1, 8, number["sum.add"]]]
     trainee.losses(batch, LossWeights()).intent.backward()
     moved = {n for n, p in trainee.named_parameters() if p.grad is not None and p.grad.any()}

@@ -37,11 +37,6 @@ pytest.importorskip("espeakng_loader")
 TINY = PRESETS["tiny"]
 
 
-@pytest.fixture(autouse=True)
-def one_core() -> None:
-    torch.set_num_threads(1)
-
-
 @pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A data directory of our own sentences, and few of our dialogues."""

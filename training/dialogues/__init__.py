@@ -7,7 +7,14 @@ may be looked at beforehand.
 """
 
 from training.dialogues.compose import SYSTEM_PROMPT, Composer, Conversation
-from training.dialogues.intents import DialogueError, Intent, fits, load, template_words
+from training.dialogues.intents import (
+    DialogueError,
+    Intent,
+    fits,
+    intent_numbers,
+    load,
+    template_words,
+)
 from training.dialogues.utterances import Split, user_utterances
 
 __all__ = [
@@ -18,6 +25,7 @@ __all__ = [
     "Intent",
     "Split",
     "fits",
+    "intent_numbers",
     "load",
     "template_words",
     "user_utterances",

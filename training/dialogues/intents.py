@@ -102,6 +102,11 @@ def _parse(path: Path, raw: dict[str, object]) -> Intent:
     )
 
 
+def intent_numbers() -> dict[str, int]:
+    """The number of every intent, in the order of the files: a place in a row of logits."""
+    return {id_: number for number, id_ in enumerate(load())}
+
+
 @cache
 def load() -> dict[str, Intent]:
     """Every intent by id, in the order of the files. `DialogueError` where a rule is broken."""
