@@ -23,6 +23,7 @@ PERMISSIVE = {
 }
 # Weak copyleft: the package stays a separate file that a user may replace; none is changed here.
 WEAK = {
+    "certifi": "MPL-2.0",  # a list of root certificates, requests reads it; only in the otel extra
     "num2words": "LGPL-2.1-or-later",  # pure Python, a requirement of Pipecat; not imported here
     "soxr": "LGPL-2.1-or-later",  # a shared library, loaded at run time; Pipecat resamples with it
     "tqdm": "MPL-2.0 AND MIT",  # progress bars of huggingface-hub; file-level copyleft
@@ -34,6 +35,7 @@ STATED = {
     "mpmath": "BSD-3-Clause",
     "num2words": WEAK["num2words"],
     "numba": "BSD-2-Clause",
+    "pyasn1-modules": "BSD-2-Clause",
     "resemblyzer": "Apache-2.0",
     "scipy": "BSD-3-Clause",
     "speechmos": "MIT",
@@ -45,6 +47,7 @@ STATED = {
 SPELLINGS = {
     "Apache 2.0": "Apache-2.0",
     "Apache 2.0 License": "Apache-2.0",
+    "Apache License, Version 2.0": "Apache-2.0",
     "Apache Software License": "Apache-2.0",
     "3-Clause BSD License": "BSD-3-Clause",
     "BSD 3-Clause License": "BSD-3-Clause",

@@ -40,7 +40,7 @@ def test_every_runtime_package_is_listed():
     assert {"pytest", "ruff"} <= groups["dev"]
 
 
-@pytest.mark.parametrize("group", ["core", "espeak", "s2s", "train"])
+@pytest.mark.parametrize("group", ["core", "espeak", "s2s", "train", "otel", "ray", "bench"])
 def test_licences_are_allowed(group):
     for package in licences.groups()[group]:
         stated = licences.licence(package)
