@@ -17,8 +17,8 @@ from models.telugu.wer import cer, wer
 from models.whisper import Recognizer
 from training.asr_tokenizer import letters_text
 from training.codec_batches import damage
+from training.codec_letters import LetterHead
 from training.codec_losses import SpectralDistance
-from training.codec_network import LetterHead
 
 Clip = tuple[np.ndarray, str]  # float32 [T] at 24 kHz, reference
 

@@ -1,6 +1,6 @@
 """The codec as it is trained: a Mimi, and two heads that ask its first codebook for words.
 
-The heads (a projection towards the teacher's states, a letter head) are dropped at export. Until
+A call needs neither of the heads (a projection towards the teacher's states, a letter head). Until
 the codebooks are made, latents pass through the quantizer's projections unquantized: codebooks
 clustered from an encoder that already hears something lose fewer of their entries than the
 library's, which start on the first batch. Knows nothing of data or optimisation.
@@ -15,16 +15,14 @@ from moshi.models.compression import MimiModel
 from moshi.modules.conv import StreamingConv1d, StreamingConvTranspose1d
 from moshi.modules.seanet import SEANetDecoder, SEANetEncoder, SEANetResnetBlock
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from models.codec import build, codebooks, quantizers
-from training.asr_tokenizer import LETTER_COUNT
 from training.codec_batches import Batch
+from training.codec_letters import LetterHead
 from training.codec_losses import SpectralDistance, direction_loss, word_loss
 from training.codec_preset import Shape, Weights
 
 FRAME_RATE = 12  # Hz; the library only reports a bit rate by it
-HEAD = 192  # channels of the letter head
 # On a CPU; activations of more rows than this outgrow what the allocator keeps for reuse
 # (`codec_memory.py`), and twelve rows take 0.52 s instead of 0.32.
 ROWS_AT_ONCE = 6
@@ -50,24 +48,6 @@ class Losses:
     commitment: Tensor
     direction: Tensor  # 1 - cosine
     letters: Tensor  # nats a letter
-
-
-class LetterHead(nn.Module):
-    """[B, width, S] -> log probabilities of letters every 20 ms, [B, 4 S, letters], blank first.
-
-    Sees two frames to either side, as anyone who reads codes may.
-    """
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.gather = nn.Conv1d(width, HEAD, 5, padding=2)
-        self.spread = nn.Conv1d(HEAD, 4 * HEAD, 1)
-        self.out = nn.Conv1d(HEAD, LETTER_COUNT, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.spread(F.gelu(self.gather(x)))  # [B, 4 * HEAD, S]
-        x = x.unflatten(1, (HEAD, 4)).transpose(2, 3).flatten(2)  # [B, HEAD, 4 S]
-        return self.out(F.gelu(x)).transpose(1, 2).log_softmax(-1)
 
 
 class TrainedCodec(nn.Module):

@@ -20,6 +20,7 @@ from training.codec_eval import (
     word_error_rate,
     write_samples,
 )
+from training.codec_letters import write_head
 from training.codec_network import TrainedCodec
 from training.codec_preset import Preset
 from training.device import set_up
@@ -145,5 +146,7 @@ class CodecRecipe:
         return self._originals[name]
 
     def export(self) -> Path:
-        """Writes the codec as it is served into `export/`."""
-        return codecs.save(self.network.mimi, self.preset.shape.config(), self.out / "export")
+        """Writes the codec as it is served into `export/`, and the head that teaches a Moshi."""
+        folder = codecs.save(self.network.mimi, self.preset.shape.config(), self.out / "export")
+        write_head(self.network.letter_head, folder)
+        return folder

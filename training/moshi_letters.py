@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from training.asr_tokenizer import letter_ids
+from training.codec_letters import A_FRAME
 from training.duplex_dialogue import FRAME
 from training.moshi_codes import CodedDialogue
 
-A_FRAME = 4  # letters that may be told apart within 80 ms
 LAG = 3  # frames after a word's end in which its last letters may still come
 
 

@@ -21,10 +21,11 @@ from torch import Tensor, nn
 
 from models.moshi_text import END_OF_PADDING, PADDING
 from training.asr_tokenizer import LETTER_COUNT
+from training.codec_letters import A_FRAME
 from training.codec_losses import word_loss
 from training.dialogues import intent_numbers
-from training.moshi_letters import A_FRAME
 from training.moshi_preset import LossWeights
+from training.moshi_teacher import Teacher, distance
 
 BEYOND = -1  # `LMModel.zero_token_id`: no input and no target, after a row's end
 
@@ -65,6 +66,7 @@ class Losses:
     hearing: Tensor
     user: Tensor
     letters: Tensor  # nats a letter
+    taught: Tensor  # nats a frame
     intent: Tensor
 
     def items(self) -> dict[str, float]:
@@ -75,9 +77,9 @@ class Losses:
 class Trainee(nn.Module):
     """The language model with its training-only heads."""
 
-    def __init__(self, lm: LMModel) -> None:
+    def __init__(self, lm: LMModel, teacher: Teacher | None = None) -> None:
         super().__init__()
-        self.lm = lm
+        self.lm, self.teacher = lm, teacher
         self.hearing_head = nn.Linear(lm.dim, lm.text_card, bias=False)
         self.user_head = nn.Linear(lm.dim, lm.card, bias=False)
         self.letter_head = nn.Linear(lm.dim, A_FRAME * LETTER_COUNT)
@@ -133,7 +135,7 @@ class Trainee(nn.Module):
         state, text_logits = lm.forward_text(given, fused)  # [B, T, dim]
         text = _text_loss(text_logits[:, 0], target[:, 0], known[:, 0], weights.text_padding)
         total = text
-        first = acoustic = hearing = user = letters = intent = torch.zeros_like(text)
+        first = acoustic = hearing = user = letters = taught = intent = torch.zeros_like(text)
         at = batch.frames
         if len(at):
             logits = lm.forward_depformer_training(target[:, :, at], state[:, at])
@@ -144,9 +146,13 @@ class Trainee(nn.Module):
             heavy, light = weights.first_codebook * counts[0], counts[1:].sum()
             total = text + (heavy * first + light * acoustic) / (heavy + light).clamp(min=1)
         if weights.letters:
-            spread = self.letter_head(state).unflatten(2, (A_FRAME, LETTER_COUNT)).flatten(1, 2)
-            letters = word_loss(spread.float().log_softmax(-1), batch.letters, batch.spans)
+            spread = self.letter_head(state).unflatten(2, (A_FRAME, LETTER_COUNT))
+            spread = spread.float().log_softmax(-1)
+            letters = word_loss(spread.flatten(1, 2), batch.letters, batch.spans)
             total = total + weights.letters * letters
+            if weights.taught and self.teacher:
+                taught = distance(spread, *self.teacher.spell(batch.codes[:, 1 + own]))
+                total = total + weights.taught * taught
         if weights.hearing:
             hearing = _text_loss(
                 self.hearing_head(state), batch.heard, batch.heard != BEYOND, weights.text_padding
@@ -160,7 +166,7 @@ class Trainee(nn.Module):
             logits = self.intent_head(state[rows, steps]).float()
             intent = F.cross_entropy(logits, intents)
             total = total + weights.intent * intent
-        return Losses(total, text, first, acoustic, hearing, user, letters, intent)
+        return Losses(total, text, first, acoustic, hearing, user, letters, taught, intent)
 
 
 def _text_loss(logits: Tensor, targets: Tensor, mask: Tensor, padding: float) -> Tensor:

@@ -44,13 +44,14 @@ class Shape:
 
 @dataclass(frozen=True)
 class LossWeights:
-    """The published weights (Kyutai's moshi-finetune), and four of ours for training alone."""
+    """The published weights (Kyutai's moshi-finetune), and five of ours for training alone."""
 
     first_codebook: float = 100.0  # against 1 for each of the others
     text_padding: float = 0.5  # against 1 for a token of text
     hearing: float = 0.5  # naming the user's words, which is dropped on export
     user: float = 0.1  # foretelling the user's next first code, dropped on export
     letters: float = 1.0  # spelling the user's words while they are said, dropped on export
+    taught: float = 0.5  # spelling as the codec's own head does, where the codec brings one
     intent: float = 1.0  # naming what the user wants when they have said it, dropped on export
 
 
@@ -119,7 +120,7 @@ _HUB = Preset(
     base="hf://kyutai/moshiko-pytorch-bf16",
     lora=Lora(),
     pieces=32_000,
-    weights=LossWeights(hearing=0.2, user=0.0, letters=0.0, intent=0.0),
+    weights=LossWeights(hearing=0.2, user=0.0, letters=0.0, taught=0.0, intent=0.0),
     hidden=0.0,
     seconds=100,  # as published
     set_size=4_000,
@@ -135,8 +136,9 @@ _HUB = Preset(
 
 PRESETS = {
     "starter": Preset(
-        steps=9_900,
-        listening=Listening(sets=40),  # two hours; an hour of it was tried (docs/decisions.md)
+        steps=5_400,
+        sets=9,
+        listening=Listening(sets=25),
         frames_per_batch=1_600,
         depth_share=0.3,
         learning_rate=2e-3,

@@ -20,6 +20,7 @@ from training.moshi_network import Batch, Trainee
 from training.moshi_optimizer import AdapterAdamW
 from training.moshi_preset import Preset
 from training.moshi_start import CodecIdentity, begin, export
+from training.moshi_teacher import find_teacher
 from training.optimizer import MuonAdamW, descend
 from training.record import git_sha, write_settings
 from training.run import Figures
@@ -58,7 +59,8 @@ class MoshiRecipe:
             start_hearing(self.start.lm, self.mimi, preset.seed)
             look_back(self.start.lm, preset.seed)
         self.text = self.start.text
-        self.network = Trainee(self.start.lm).to(device).train()
+        teacher = find_teacher(codec, self.mimi)
+        self.network = Trainee(self.start.lm, teacher).to(device).train()
         self.average = Average(self.network, preset.ema)
         self.optimizer = self._optimizer()
         self.exam = Exam(preset.eval_questions, preset.answer_seconds)
