@@ -53,7 +53,7 @@ def test_a_codec_without_a_head_teaches_nothing(tmp_path: Path) -> None:
 def test_a_head_that_does_not_fit_is_refused(folder: Path, tmp_path: Path) -> None:
     other = write_codec(tmp_path)
     mimi = codec.load(other)
-    write_head(LetterHead(mimi.dimension + 1), other)
+    write_head(LetterHead(int(mimi.dimension) + 1), other)
     with pytest.raises(CodecError, match=f"{LETTERS} does not fit the codec"):
         find_teacher(other, mimi)
     (other / LETTERS).write_bytes(b"half a file")
