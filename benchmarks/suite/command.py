@@ -4,8 +4,11 @@ Every named error becomes one sentence. A run's directory is resumed with the sa
 nothing about how anything is measured.
 """
 
+import signal
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
@@ -68,7 +71,7 @@ def run_bench(
 
     0: every engine asked for answered, no turn was lost, and the report is there. 1: something is
     missing, which rows and notes say; what there is was kept. 2: no run, with one sentence.
-    130: Ctrl-C; `resume` goes on.
+    130: Ctrl-C or a kill; `resume` goes on.
 
     Args:
         engines: their names; None: both of the profile, or all that a server at `url` has.
@@ -114,7 +117,8 @@ def run_bench(
             quality=quality,
             limit=limit,
         )
-        code = bench(asked, console)
+        with ended_by_kill():
+            code = bench(asked, console)
         if listening_kit and code in (OK, INCOMPLETE):
             _kit(directory)
         return code
@@ -127,6 +131,22 @@ def run_bench(
     except KeyboardInterrupt:
         say("interrupted; the same command with --resume and this --out goes on")
         return INTERRUPTED
+
+
+@contextmanager
+def ended_by_kill() -> Iterator[None]:
+    """A kill (a timeout, a pod that is stopped) is taken as Ctrl-C: rows stay, servers end too.
+
+    Otherwise this process would be gone at once, and the server that it started would go on.
+    """
+    if threading.current_thread() is not threading.main_thread():  # nobody else is told of signals
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _kit(out: Path) -> None:

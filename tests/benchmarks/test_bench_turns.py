@@ -18,6 +18,7 @@ from benchmarks.ruler.recording import Utterance
 from benchmarks.server.endpoints import Foreign, Own, discover
 from benchmarks.sets.turnset import CallerTurn, Conversation
 from benchmarks.suite.call import PATIENCE, Line, place, unusable
+from benchmarks.suite.command import ended_by_kill
 from benchmarks.suite.rows import TURNS, TurnRow, read
 from benchmarks.suite.schedule import Planned, plan
 from benchmarks.suite.turn_rows import Said, file_name
@@ -293,3 +294,10 @@ def test_a_foreign_server_that_is_gone_ends_the_run(tmp_path):
 def test_patience_ends():
     assert PATIENCE.answer_timeout_s <= 10
     assert PATIENCE.longest_answer_s <= 30
+
+
+def test_a_kill_is_taken_as_ctrl_c() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt), ended_by_kill():
+        signal.raise_signal(signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) is before
