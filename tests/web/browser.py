@@ -85,7 +85,8 @@ class CallPage:
     def call(self) -> None:
         """Press the big button and wait until both sides are connected."""
         self.page.get_by_role("button", name="Call", exact=True).click()
-        self.wait_phase("listening", "hearing")
+        # One that speaks first may have begun already.
+        self.wait_phase("listening", "hearing", "speaking")
 
     def hang_up(self) -> None:
         """Press it again."""
