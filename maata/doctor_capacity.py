@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 Basis = Literal["measured", "predicted", "unknown"]
 MEASURE = "`maata bench --suite load` measures it"
-# README: four calls at once of the starter cascade on 2 cores, without a gap in their sound.
-CPU_CALLS, CPU_CORES = 4, 2
+# benchmarks/results/starter-load: what the starter cascade held on 2 cores, the callers there too.
+CPU_CALLS, CPU_CORES = 2, 2
 TURN_S = 12.0  # one user turn to the next of a call: assumed
 BUSY = 0.5  # share of the time that the cascade's models may compute before turns queue: assumed
 TELUGU_TOKENS = 125  # of Whisper for 5 s of Telugu: 13.5 a word, 1.85 words a second
