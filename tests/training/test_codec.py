@@ -30,6 +30,7 @@ from training.codec_probe import Probe, letter_errors, train
 from training.codec_run import CodecRecipe
 from training.codec_speech import Recordings, agent_sentences, caller_jobs, record, reply_jobs
 from training.codec_teacher import States, Teacher, TeacherMissing, remember
+from training.moshi_teacher import find_teacher
 from training.utterances import HELD_OUT_VARIANTS
 
 TINY = PRESETS["tiny"]
@@ -74,6 +75,7 @@ def spoken(tmp_path: Path, texts: list[str]) -> Recordings:
 def test_recipe_writes_a_codec_that_streams(data: Path, asr: Path, tmp_path: Path) -> None:
     exported = codec.main("tiny", data, tmp_path / "run", asr=asr, device="cpu")
     mimi = codecs.load(exported)
+    assert find_teacher(exported, mimi)  # what a Moshi's recipe learns to hear from
     assert (mimi.frame_size, mimi.num_codebooks) == (FRAME, codecs.CODEBOOKS)
     # Within the attention's context: beyond it the library's ring cache, which takes two steps a
     # frame, forgets one key earlier than the offline mask does.

@@ -8,6 +8,7 @@ import torch
 from models import codec
 from models.codec import CodecError, quantizers
 from models.moshi_config import build
+from models.weights import resolve
 from tests.training.tiny_dialogues import write_codec
 from training.asr_tokenizer import LETTER_COUNT
 from training.codec_letters import A_FRAME, LETTERS, LetterHead, read_head, write_head
@@ -43,6 +44,11 @@ def test_a_head_lies_beside_its_codec(folder: Path) -> None:
     x = torch.randn(2, width, 7)
     assert torch.allclose(head(x), read(x), atol=1e-2)  # fp16
     assert (folder / LETTERS).stat().st_mode & 0o044 == 0o044  # others may read it too
+
+
+def test_the_shipped_codec_brings_its_head() -> None:
+    shipped = resolve("starter/codec")
+    assert find_teacher(shipped, codec.load(shipped))
 
 
 def test_a_codec_without_a_head_teaches_nothing(tmp_path: Path) -> None:
