@@ -137,7 +137,7 @@ def train_codec(
 @train.command("moshi")
 def train_moshi(
     preset: Annotated[
-        str, typer.Option(help="starter, gpu, hub (LoRA on the 7B) or tiny")
+        str, typer.Option(help="starter, starter-gpu, gpu, hub (LoRA on the 7B) or tiny")
     ] = "starter",
     data: DataDir = Path("data"),
     codec: Annotated[str, typer.Option(help="weights address of the codec")] = "starter/codec",
@@ -145,6 +145,7 @@ def train_moshi(
         Path | None, typer.Option(help="manifest of a stereo dataset, instead of synthetic ones")
     ] = None,
     base: Annotated[str | None, typer.Option(help="weights address to start from")] = None,
+    minutes: Annotated[float | None, typer.Option(help="of training, for a rented GPU")] = None,
     out: OutDir = None,
     resume: Resume = False,
 ) -> None:
@@ -161,6 +162,7 @@ def train_moshi(
                 codec=codec,
                 dialogues=dialogues,
                 base=base,
+                minutes=minutes,
                 out=out or Path("runs/moshi"),
                 resume=resume,
             )

@@ -1,15 +1,15 @@
 """Trains the speech-to-speech model: a Moshi that hears Telugu and answers in Telugu.
 
-    maata train moshi --preset starter|gpu|tiny|hub --codec DIR --data DIR [--out runs/moshi]
-        [--dialogues MANIFEST] [--resume]
+    maata train moshi --preset starter|starter-gpu|gpu|tiny|hub --codec DIR --data DIR
+        [--out runs/moshi] [--dialogues MANIFEST] [--minutes N] [--resume]
 
 Trains the text tokenizer, holds it against the text budget, encodes what is heard with the codec
 and trains: first on single questions whose answers are only written, then on full-duplex dialogues.
-Presets: `starter` (two CPU cores), `gpu` (larger, from scratch), `hub` (LoRA on Kyutai's 7B with a
-Telugu vocabulary), `tiny` (tests). Both are spoken by espeak-ng unless a stereo dataset in
-moshi-finetune's format is given, which is heard from the first step on. Writes checkpoints,
-`run.json`, `metrics.jsonl`, `learning_curve.svg` and `export/`. Interrupt it whenever you like:
-`--resume` goes on with the very next batch.
+Presets: `starter` (two CPU cores), `starter-gpu` (the same model in minutes on a GPU), `gpu`
+(larger, from scratch), `hub` (LoRA on Kyutai's 7B with a Telugu vocabulary), `tiny` (tests). Both
+are spoken by espeak-ng unless a stereo dataset in moshi-finetune's format is given, which is heard
+from the first step on. Writes checkpoints, `run.json`, `metrics.jsonl`, `learning_curve.svg` and
+`export/`. Interrupt it whenever you like: `--resume` goes on with the very next batch.
 """
 
 from pathlib import Path
@@ -35,6 +35,7 @@ def main(
     steps: int | None = None,
     base: str | None = None,
     stop_after: int | None = None,
+    minutes: float | None = None,
     device: str | None = None,
 ) -> Path:
     """Trains and exports; returns the directory of the exported weights.
@@ -49,6 +50,7 @@ def main(
         steps: another number of steps than the preset's.
         base: weights address of another model to start from than the preset's.
         stop_after: end this call after so many steps, checkpoint written.
+        minutes: of training at most, the rate falling to zero at their end.
         device: `cpu` or `cuda`; default whichever is there.
 
     Raises:
@@ -61,5 +63,5 @@ def main(
     root, folder, device = corpus.data_root(data), Path(out), choose_device(device)
     require_place(folder, resume=resume)
     recipe = MoshiRecipe(chosen, root, resolve(codec), folder, manifest=dialogues, device=device)
-    carry_out(recipe, chosen, folder, resume=resume, stop_after=stop_after)
+    carry_out(recipe, chosen, folder, resume=resume, stop_after=stop_after, minutes=minutes)
     return recipe.export()

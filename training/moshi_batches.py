@@ -5,10 +5,11 @@ dialogues, shuffled, gathered into batches of similar length. Knows nothing of t
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
+from torch.utils.data import DataLoader
 
 from models.moshi_text import MoshiText
 from training.moshi_codes import UNHEARD, CodedDialogue
@@ -91,9 +92,9 @@ class EpochBatches:
             rng=rng,
             share=0.0 if self._listening else preset.depth_share,
         )
-        hidden = None
-        if preset.hidden and not self._listening:
-            hidden = torch.from_numpy(rng.random(batch.codes.shape) < preset.hidden)
+        hidden, share = None, preset.listening.hidden if self._listening else preset.hidden
+        if share:
+            hidden = torch.from_numpy(rng.random(batch.codes.shape) < share)
         letters, spans = spelled(chosen)
         return dataclasses.replace(
             batch, letters=letters, spans=spans, wanted=wanted(chosen), hidden=hidden
@@ -104,6 +105,30 @@ class EpochBatches:
         if self._listening:
             return listening_row(dialogue, self._text, delay, self._preset.listening.answer)
         return row(dialogue, self._text, delay)
+
+
+def in_order(batches: EpochBatches, first: int, processes: int) -> Iterator[Batch]:
+    """The batches of an epoch from number `first` on, made ahead by so many processes, or none.
+
+    A GPU is done with a batch sooner than one core has written the next.
+    """
+    numbers = range(first, len(batches))
+    if not processes:
+        return (batches[number] for number in numbers)
+    return iter(
+        DataLoader(
+            batches,  # pyright: ignore[reportArgumentType]
+            batch_size=None,
+            sampler=numbers,
+            num_workers=processes,
+            prefetch_factor=4,
+            collate_fn=_as_it_is,
+        )
+    )
+
+
+def _as_it_is(batch: Batch) -> Batch:
+    return batch
 
 
 def plan(frames: np.ndarray, per_batch: int, rng: np.random.Generator) -> list[list[int]]:

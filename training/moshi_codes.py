@@ -1,30 +1,27 @@
 """Dialogues as codec codes on disk: encoded once, read many times while a Moshi trains.
 
 Encoding a dialogue costs a small CPU three times what a training step spends on it, so it is done
-ahead, set by set, each set read for several epochs. A set's file is named after everything that
-decides what is in it (the dialogues, the codec, the numbers), lies there whole or not at all, and
-an interrupted set goes on at its last whole shard. Words are kept with their times, not as tokens:
-another tokenizer needs no new codes.
+ahead (`moshi_ahead.py`), set by set, each set read for several epochs. A shard's file is named
+after everything that decides what is in it (the dialogues, the codec, the numbers) and lies there
+whole or not at all. Words are kept with their times, not as tokens: another tokenizer needs no new
+codes. Knows nothing of processes or networks.
 """
 
 import hashlib
 import json
-import multiprocessing
 import os
-import signal
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import torch
 
 from models import codec as codecs
 from models.audio import to_float32
 from models.moshi_checkpoint import fingerprint
-from training.codec_memory import keep_freed_memory
-from training.duplex_dialogue import FRAME, DialogueSource, SpokenDialogue, Word
+from training.duplex_dialogue import FRAME, SpokenDialogue, Word
 from training.utterances import Progress
 
 SHARD = 50  # dialogues; a minute of work at most
@@ -74,70 +71,62 @@ class Encoder:
     codec: Path
     folder: Path
     device: str = "cpu"
-    processes: int = 1  # that speak; this one encodes
     question: bool = False  # the user's side alone, until the question is over
 
-    def shards(self, numbers: range) -> list[Path]:
-        """Where the dialogues of `numbers` lie, once they are encoded."""
+    def shards(self, numbers: range) -> list["Shard"]:
+        """The files of `numbers`, encoded or not."""
         identity = fingerprint(self.codec / codecs.WEIGHTS)
-        paths: list[Path] = []
+        kind = "questions" if self.question else "dialogues"
+        shards: list[Shard] = []
         for first in range(numbers.start, numbers.stop, SHARD):
             last = min(first + SHARD, numbers.stop)
             parts = [_FORMAT, self.name, identity, first, last, TAIL, self.question]
-            key = json.dumps(parts)
-            digest = hashlib.sha256(key.encode()).hexdigest()[:16]
-            kind = "questions" if self.question else "dialogues"
-            paths.append(self.folder / f"{kind}-{first:07d}-{digest}")
-        return paths
+            digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+            path = self.folder / f"{kind}-{first:07d}-{digest}"
+            shards.append(Shard(self, path, range(first, last)))
+        return shards
 
     def encode(self, numbers: range, progress: Progress | None = None) -> list[Path]:
         """Encodes those that are not there yet; returns what `CodedDialogues` reads.
 
         Raises CodecError where the codec cannot be loaded.
         """
-        paths = self.shards(numbers)
-        starts = range(numbers.start, numbers.stop, SHARD)
-        missing = [
-            (path, range(first, min(first + SHARD, numbers.stop)))
-            for path, first in zip(paths, starts, strict=True)
-            if not path.with_suffix(".json").exists()
-        ]
-        if missing:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            mimi = codecs.load(self.codec, device=self.device)
-            wanted = [number for _, part in missing for number in part]
-            spoken = self._spoken(wanted)
-            encoded = _question if self.question else _encoded
-            done = 0
-            for path, part in missing:
-                _write(path, [encoded(mimi, next(spoken)) for _ in part])
-                done += len(part)
-                if progress:
-                    progress(done, len(wanted))
-        return paths
-
-    def _spoken(self, numbers: list[int]) -> Iterator[SpokenDialogue]:
-        if isinstance(self.source, DialogueSource):
-            return self.source.spoken(numbers, self.processes)
-        return map(self.source.dialogue, numbers)
-
-    def ahead(self, numbers: range) -> multiprocessing.Process | None:
-        """Encodes in a process of its own, if nobody did yet; join it before reading."""
-        if all(path.with_suffix(".json").exists() for path in self.shards(numbers)):
-            return None
-        process = multiprocessing.get_context("spawn").Process(
-            target=_encode_quietly, args=(self, numbers), daemon=True
-        )
-        process.start()
-        return process  # pyright: ignore[reportReturnType]
+        shards = self.shards(numbers)
+        missing = [shard for shard in shards if not shard.done]
+        wanted, done = sum(len(shard.numbers) for shard in missing), 0
+        for shard in missing:
+            shard.make()
+            done += len(shard.numbers)
+            if progress:
+                progress(done, wanted)
+        return [shard.path for shard in shards]
 
 
-def _encode_quietly(encoder: Encoder, numbers: range) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the trainer, which ends this
-    os.nice(5)  # training comes first
-    torch.set_num_threads(1)
-    keep_freed_memory()
-    replace(encoder, processes=1).encode(numbers)
+@dataclass(frozen=True)
+class Shard:
+    """Dialogues that are encoded together."""
+
+    encoder: Encoder
+    path: Path  # without a suffix
+    numbers: range
+
+    @property
+    def done(self) -> bool:
+        return self.path.with_suffix(".json").exists()
+
+    def make(self) -> None:
+        """Encodes them. Raises CodecError where the codec cannot be loaded."""
+        encoder = self.encoder
+        mimi = _codec(encoder.codec, encoder.device)
+        encoded = _question if encoder.question else _encoded
+        made = [encoded(mimi, encoder.source.dialogue(number)) for number in self.numbers]
+        encoder.folder.mkdir(parents=True, exist_ok=True)
+        _write(self.path, made)
+
+
+@lru_cache(maxsize=1)
+def _codec(folder: Path, device: str) -> codecs.MimiModel:
+    return codecs.load(folder, device=device)
 
 
 def _encoded(mimi: codecs.MimiModel, dialogue: SpokenDialogue) -> CodedDialogue:

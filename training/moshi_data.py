@@ -1,11 +1,12 @@
 """The sound of a Moshi run, by epoch: spoken, encoded, kept on disk, made ahead.
 
 The first epochs hear sets of questions, the others sets of whole dialogues. A set is heard for
-several epochs in a row; while it is heard the first time, the next one is encoded in a process of
-its own. Knows nothing of networks.
+several epochs in a row; meanwhile all that come after it are encoded by other processes. Knows
+nothing of networks.
 """
 
-import multiprocessing
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +14,9 @@ from models.moshi_checkpoint import fingerprint
 from models.moshi_text import MoshiText
 from training.duplex_dataset import StereoDataset
 from training.duplex_dialogue import FRAME, RATE, DialogueSource, Mix
+from training.moshi_ahead import Ahead
 from training.moshi_batches import EpochBatches
-from training.moshi_codes import CodedDialogues, Encoder
+from training.moshi_codes import CodedDialogues, Encoder, Shard
 from training.moshi_preset import Listening, Preset
 from training.moshi_start import Aligned
 from training.utterances import progress_line
@@ -22,6 +24,7 @@ from training.utterances import progress_line
 # Nobody greets first or calls without a word: the caller's first question is what is heard.
 QUESTIONS = Mix(greeting=0.0, nobody=0.0)
 LONGEST_QUESTION = 12 * RATE  # samples, its answer included
+BUDGETED = 1_000  # dialogues whose text is held against the text budget
 
 
 @dataclass(frozen=True)
@@ -31,10 +34,15 @@ class Set:
     encoder: Encoder
     numbers: range
 
-    def read(self) -> CodedDialogues:
-        """Encodes what was not yet, and maps it."""
+    @property
+    def shards(self) -> list[Shard]:
+        return self.encoder.shards(self.numbers)
+
+    def read(self, ahead: Ahead) -> CodedDialogues:
+        """Waits for whoever encodes it, encodes what is missing then, and maps it."""
         what = "questions" if self.encoder.question else "dialogues"
         show = progress_line(f"encoding {what} from {self.numbers.start}")
+        ahead.wait(self.shards, show)
         return CodedDialogues(self.encoder.encode(self.numbers, show))
 
 
@@ -60,13 +68,11 @@ class Sets:
             source = StereoDataset(manifest, longest)
             name, self._total = f"{fingerprint(manifest)} {longest}", len(source)
         asked = DialogueSource(preset.seed, LONGEST_QUESTION, mix=QUESTIONS, turns=1)
-        place, processes = out / "codes", preset.encode_processes
-        self._dialogues = Encoder(source, name, codec, place, device, processes)
-        self._questions = Encoder(
-            asked, repr(asked), codec, place, device, processes, question=True
-        )
-        self._ahead: multiprocessing.Process | None = None
-        self._coming: Set | None = None  # what it makes
+        place = out / "codes"
+        self._dialogues = Encoder(source, name, codec, place, device)
+        self._questions = Encoder(asked, repr(asked), codec, place, device, question=True)
+        self._ahead = Ahead()
+        self._heard: tuple[Set, CodedDialogues] | None = None  # in the last epoch
 
     def listening(self, epoch: int) -> bool:
         """Whether the epoch only hears questions."""
@@ -85,31 +91,36 @@ class Sets:
         numbers = range(first, min(first + size, self._total))
         return Set(self._dialogues, numbers), before + (number + 1) * preset.repeats
 
+    def _coming(self, epoch: int) -> Iterator[Set]:
+        """What is heard from an epoch on, until dialogues come back."""
+        last = self._listening.sets * self._listening.repeats
+        last += self._preset.sets * self._preset.repeats
+        while epoch < last:
+            found, epoch = self._set(epoch)
+            yield found
+
     def aligned(self) -> Aligned:
         """The agent's words of the first dialogues, for the text budget."""
         first, _ = self._set(self._listening.sets * self._listening.repeats)
-        for dialogue in first.read():
+        few = Set(first.encoder, first.numbers[:BUDGETED])
+        processes = self._preset.encode_processes if self._preset.ahead else 0
+        with closing(Ahead(few.shards, processes)) as ahead:
+            read = few.read(ahead)
+        for dialogue in read:
             yield dialogue.agent_words, dialogue.codes.shape[1] * FRAME
 
     def epoch(self, epoch: int, text: MoshiText) -> EpochBatches:
-        """The batches of an epoch; the next set is begun."""
-        now, until = self._set(epoch)
-        if self._ahead is not None and self._coming == now:
-            self._ahead.join()
-            self._ahead = None
-        heard = now.read()
-        coming, _ = self._set(until)
-        if self._preset.ahead and (self._ahead is None or self._coming != coming):
-            self.stop()
-            self._ahead = coming.encoder.ahead(coming.numbers)
-            self._coming = coming
-        return EpochBatches(
-            heard, heard.frames, text, self._preset, epoch, listening=self.listening(epoch)
-        )
+        """The batches of an epoch; whatever comes after it is begun."""
+        preset = self._preset
+        if preset.ahead and not self._ahead.working:
+            shards = [shard for coming in self._coming(epoch) for shard in coming.shards]
+            self._ahead = Ahead(shards, preset.encode_processes)
+        now, _ = self._set(epoch)
+        if self._heard is None or self._heard[0] != now:
+            self._heard = now, now.read(self._ahead)
+        heard, listening = self._heard[1], self.listening(epoch)
+        return EpochBatches(heard, heard.frames, text, preset, epoch, listening=listening)
 
     def stop(self) -> None:
         """Ends what is made ahead; whole shards stay."""
-        if self._ahead is not None:
-            self._ahead.terminate()
-            self._ahead.join()
-            self._ahead = None
+        self._ahead.close()

@@ -23,7 +23,8 @@ LOUDER = 5.0
 
 @torch.no_grad()
 def meanings(mimi: MimiModel) -> list[Tensor]:
-    """Of every codebook in use, its codes in the decoder's latent space, float32 [card, width].
+    """Of every codebook in use, its codes in the decoder's latent space, float32 [card, width], on
+    the CPU.
 
     Around their own mean, in proportion to each other within a quantizer: what the later codebooks
     add to a frame is little.
@@ -32,7 +33,7 @@ def meanings(mimi: MimiModel) -> list[Tensor]:
     for part in quantizers(mimi):
         project = cast(nn.Conv1d, part.output_proj).weight[:, :, 0]  # [width, code width]
         books = [book.embedding - book.embedding.mean(0) for book in codebooks(part)]
-        found += [book @ project.T for book in books]
+        found += [(book @ project.T).cpu() for book in books]
     return found[: mimi.num_codebooks]
 
 
@@ -68,10 +69,10 @@ def _fill(
         width = cast(Tensor, tables[group[0]][0].weight).shape[1]
         projection = torch.randn(codes[0].shape[1], width, generator=generator)
         made = [codes[book] @ projection for book in group]
-        size = torch.stack([rows.square().sum(1).mean() for rows in made]).mean().sqrt()
+        size = float(torch.stack([rows.square().sum(1).mean() for rows in made]).mean().sqrt())
         for book, rows in zip(group, made, strict=True):
             for table in tables[book]:
                 weight = cast(Tensor, table.weight)
                 start = weight[: len(rows)]
-                common = start.square().sum(1).mean().sqrt() / size
+                common = float(start.square().sum(1).mean().sqrt()) / size
                 start.mul_(KEPT).add_((common * rows).to(start))

@@ -28,8 +28,8 @@ PAIRS = (6.0, 5.0, 4.0, 4.0, 3.0, 3.0)
 @torch.no_grad()
 def look_back(lm: LMModel, seed: int) -> None:
     """Sets the heads of a fresh `lm`; its embeddings must have their sizes by now."""
-    generator = torch.Generator().manual_seed(seed)
-    constant = torch.randn(lm.dim, generator=generator)
+    generator = torch.Generator().manual_seed(seed)  # the same on every device
+    constant = torch.randn(lm.dim, generator=generator).to(lm.device)
     constant /= constant.norm()
     # A step reads the sum of one text token and a code of every stream.
     tables = [lm.text_emb.weight, *(cast(Tensor, table.weight) for table in lm.emb)]
@@ -44,7 +44,7 @@ def look_back(lm: LMModel, seed: int) -> None:
             query, key = _pair(back, size)
             for rows, made in ((head * size, query), (lm.dim + head * size, key)):
                 part = weight[rows : rows + size]
-                part.mul_(KEPT).add_(made[:, None] * read)
+                part.mul_(KEPT).add_(made.to(lm.device)[:, None] * read)
 
 
 def _pair(back: int, size: int, max_period: float = 10_000) -> tuple[Tensor, Tensor]:

@@ -77,7 +77,7 @@ def write(network: Trainee, heard: list[np.ndarray]) -> list[list[int]]:
     codes = torch.full((len(heard), lm.num_codebooks, longest), BEYOND)
     for row, question in zip(codes, heard, strict=True):
         row[1 + lm.dep_q :, : question.shape[1]] = torch.from_numpy(question)
-    given = network.delayed(codes)
+    given = network.delayed(codes.to(lm.device))
     nobody = (None,) * len(heard)
     conditions = network.conditions(nobody, nobody)
     fused = None if conditions is None or lm.fuser is None else lm.fuser.get_sum(conditions)

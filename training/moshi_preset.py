@@ -76,6 +76,7 @@ class Listening:
     # Epochs in a row that hear one set. In three, two thousand questions are known by their voices
     # (intent 0.03 nats, 2.6 on unheard ones), and nothing more is learnt of hearing.
     repeats: int = 1
+    hidden: float = 0.0  # share of the input tokens that are left out, where sets come back
     answer: int = 24  # frames of an answer's text that are learnt: how it begins says the most
     frames_per_batch: int = 1_600
 
@@ -112,7 +113,8 @@ class Preset(Schedule):
     answer_seconds: float = 8.0  # that an answer is waited for
     int8: bool = False  # store the weights in 8 bits, for a model that travels with the code
     encode_processes: int = 1
-    ahead: bool = True  # encode the next epoch's dialogues while this one trains
+    reading_processes: int = 0  # that make batches; without any the trainer does
+    ahead: bool = True  # encode what is heard later while this trains
 
 
 _HUB = Preset(
@@ -145,6 +147,22 @@ PRESETS = {
         eval_every=500,
         int8=True,
     ),
+    # The starter's shape on a rented GPU with 16 cores, in minutes (`--minutes`): nearly every core
+    # speaks and encodes, and a set comes back until the next one is there.
+    "starter-gpu": Preset(
+        steps=20_000,
+        set_size=10_000,
+        repeats=10,
+        sets=5,
+        listening=Listening(sets=2, size=25_000, repeats=6, hidden=0.15, frames_per_batch=24_000),
+        frames_per_batch=32_000,
+        depth_share=0.5,
+        learning_rate=2e-3,
+        eval_every=20_000,
+        int8=True,
+        encode_processes=12,
+        reading_processes=3,
+    ),
     "gpu": Preset(
         steps=60_000,
         shape=Shape(512, 12, 8, 750, 256, 4, 8),
@@ -159,6 +177,7 @@ PRESETS = {
         eval_every=2_000,
         eval_questions=200,
         encode_processes=12,
+        reading_processes=4,
     ),
     "tiny": Preset(
         steps=4,

@@ -2,6 +2,7 @@
 
 from collections.abc import Generator
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from models import codec as codecs
 from models.moshi_checkpoint import fingerprint
 from training.average import Average
 from training.device import autocast, set_up
+from training.moshi_batches import in_order
 from training.moshi_data import Sets
 from training.moshi_ears import start_hearing
 from training.moshi_exam import Exam
@@ -122,11 +124,12 @@ class MoshiRecipe:
             while True:
                 made = self.sets.epoch(self.epoch, self.text)
                 self.say(f"epoch {self.epoch}, batch {self.batch} of {len(made)}")
+                coming = in_order(made, self.batch, self.preset.reading_processes)
                 while self.batch < len(made):
                     # An epoch's last step may have fewer batches than the others.
-                    last = min(self.batch + self.preset.accumulate, len(made))
-                    numbers, self.batch = range(self.batch, last), last
-                    yield [made[number] for number in numbers]
+                    together = list(islice(coming, self.preset.accumulate))
+                    self.batch += len(together)
+                    yield together
                 self.epoch, self.batch = self.epoch + 1, 0
         finally:
             self.sets.stop()

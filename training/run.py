@@ -64,10 +64,15 @@ class Run:
         out: Path,
         *,
         record: Record | None = None,
+        minutes: float | None = None,
         say: Callable[[str], None] = print,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`record` is where figures go to, if not only to files in `out`."""
+        """`record` is where figures go to, if not only to files in `out`.
+
+        `minutes` limit a call of `train`, waiting for data included: on a machine that is paid by
+        time the steps are not known ahead.
+        """
         self.recipe, self.schedule, self.say = recipe, schedule, say
         self.step = 0
         self.seconds = 0.0  # in steps, over all resumes
@@ -75,6 +80,8 @@ class Run:
         out.mkdir(parents=True, exist_ok=True)
         self._checkpoint, self._clock = out / checkpoint.FILE, clock
         self._record = record or Record(out)
+        self._limit = 60 * minutes if minutes else None  # seconds
+        self._begun = 0.0
 
     def save(self) -> None:
         """Writes the checkpoint."""
@@ -91,22 +98,30 @@ class Run:
         self.recipe.load_state_dict(state)
 
     def train(self, stop_after: int | None = None) -> None:
-        """Trains until the schedule's last step, a signal, or `stop_after` steps of this call."""
+        """Trains until the schedule's last step, the end of its time, a signal, or `stop_after`
+        steps of this call."""
         schedule = self.schedule
         last = min(schedule.steps, self.step + (stop_after or schedule.steps))
-        saved = self._clock()
+        saved = self._begun = self._clock()
+        over = False
         with closing(self.recipe.batches(self.step)) as batches:
-            while self.step < last and not self.stopping:
+            while self.step < last and not (over or self.stopping):
                 self._step(next(batches))
-                if self.step % schedule.eval_every == 0 or self.step == schedule.steps:
+                over = self.step == schedule.steps or self._gone >= 1
+                if over or self.step % schedule.eval_every == 0:
                     self.evaluate()
                 if self._clock() - saved > schedule.checkpoint_seconds:
                     self.save()
                     saved = self._clock()
         self.save()
 
+    @property
+    def _gone(self) -> float:
+        """The share of the time that is over."""
+        return (self._clock() - self._begun) / self._limit if self._limit else 0.0
+
     def _step(self, batch: Any) -> None:
-        started, rate = self._clock(), self.schedule.rate(self.step)
+        started, rate = self._clock(), self.schedule.rate(self.step, self._gone)
         figures = self.recipe.step(batch, self.step, rate)
         self.step += 1
         self.seconds += self._clock() - started
@@ -121,6 +136,8 @@ class Run:
         self._record.figures(self.step, self.seconds, {**values, "rate": rate})
         pace = self.seconds / self.step
         left = pace * (self.schedule.steps - self.step) / 60
+        if self._limit:
+            left = min(left, (1 - self._gone) * self._limit / 60)
         self.say(
             f"step {self.step}/{self.schedule.steps}  {_shown(values)}  "
             f"{pace:.2f} s/step, {left:.0f} min left"
@@ -150,12 +167,13 @@ def carry_out(
     record: Record | None = None,
     resume: bool = False,
     stop_after: int | None = None,
+    minutes: float | None = None,
 ) -> Run:
     """Begins a run or goes on with it; Ctrl-C and a kill end it after their step.
 
     Raises ValueError when it is to go on from the checkpoint of another preset.
     """
-    run = Run(recipe, schedule, out, record=record)
+    run = Run(recipe, schedule, out, record=record, minutes=minutes)
     if resume:
         run.load()
     with ended_by_signals(run):

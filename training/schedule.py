@@ -23,13 +23,15 @@ class Schedule:
     checkpoint_seconds: float = 180.0
     seed: int = 1
 
-    def rate(self, step: int) -> float:
+    def rate(self, step: int, gone: float = 0.0) -> float:
         """The learning rate of step 0, 1, ...: a linear warm-up, a plateau, a fall to zero.
 
-        The plateau keeps the number of steps open: a resume may ask for more or fewer.
+        The plateau keeps the number of steps open: a resume may ask for more or fewer, and a run
+        whose time is limited falls when its time runs out, `gone` being the share that is over.
         """
         falling = max(1, round(self.decay * self.steps))
-        left = min(1.0, max(0.0, (self.steps - step) / falling))
+        at = max(step, gone * self.steps)
+        left = min(1.0, max(0.0, (self.steps - at) / falling))
         return self.learning_rate * min(1.0, (step + 1) / self.warmup) * self.fall(left)
 
     def fall(self, left: float) -> float:

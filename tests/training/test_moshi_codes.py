@@ -13,7 +13,7 @@ from models.moshi_text import END_OF_PADDING, PADDING, MoshiText
 from tests.training.tiny_dialogues import INTENTS, NoiseDialogues, write_codec
 from tests.training.words import WORDS
 from training import moshi_codes
-from training.moshi_batches import EpochBatches, listening_row, plan, row
+from training.moshi_batches import EpochBatches, in_order, listening_row, plan, row
 from training.moshi_codes import TAIL, UNHEARD, Asked, CodedDialogues, Encoder
 from training.moshi_network import BEYOND
 from training.moshi_preset import PRESETS, Preset
@@ -109,6 +109,26 @@ def test_nothing_is_said_in_a_batch_of_questions(
     assert all((batch.codes[:, 1:9] == BEYOND).all() for batch in batches)
 
 
+def test_batches_made_by_other_processes_are_the_same_in_the_same_order(
+    questions: CodedDialogues, text: MoshiText
+) -> None:
+    listening = dataclasses.replace(PRESETS["tiny"].listening, hidden=0.3, frames_per_batch=64)
+    preset = dataclasses.replace(PRESETS["tiny"], listening=listening)
+    made = EpochBatches(questions, questions.frames, text, preset, epoch=0, listening=True)
+    assert len(made) > 2
+    for processes in (0, 2):
+        read = list(in_order(made, 1, processes))
+        assert len(read) == len(made) - 1
+        for number, batch in enumerate(read, 1):
+            assert torch.equal(batch.codes, made[number].codes)
+            assert torch.equal(batch.letters, made[number].letters)
+            hidden, again = batch.hidden, made[number].hidden
+            assert hidden is not None
+            assert again is not None
+            assert torch.equal(hidden, again)
+            assert batch.voices == made[number].voices
+
+
 def test_an_interrupted_set_goes_on_at_its_last_whole_shard(
     codec_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -135,24 +155,14 @@ def test_an_interrupted_set_goes_on_at_its_last_whole_shard(
         assert np.array_equal(ours.codes, theirs.codes)
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(300)  # a process of its own imports everything again
-def test_the_next_set_is_encoded_meanwhile(codec_folder: Path, tmp_path: Path) -> None:
-    made = encoder(codec_folder, tmp_path)
-    process = made.ahead(range(2))
-    assert process is not None
-    process.join()
-    assert process.exitcode == 0
-    assert all(path.with_suffix(".json").exists() for path in made.shards(range(2)))
-    assert made.ahead(range(2)) is None  # there is nothing left to do
-
-
 def test_other_dialogues_or_codecs_have_other_files(codec_folder: Path, tmp_path: Path) -> None:
-    first = encoder(codec_folder, tmp_path).shards(range(2))
-    assert first == encoder(codec_folder, tmp_path).shards(range(2))
-    assert first != encoder(codec_folder, tmp_path, "others").shards(range(2))
-    other = write_codec(tmp_path / "codec", seed=2)
-    assert first != encoder(other, tmp_path).shards(range(2))
+    def path(codec: Path, name: str = "noise") -> Path:
+        return encoder(codec, tmp_path, name).shards(range(2))[0].path
+
+    first = path(codec_folder)
+    assert first == path(codec_folder)
+    assert first != path(codec_folder, "others")
+    assert first != path(write_codec(tmp_path / "codec", seed=2))
 
 
 def test_a_row_holds_text_both_sides_and_what_was_heard(

@@ -134,6 +134,23 @@ def test_checkpoints_come_by_the_clock_and_the_end_is_foretold(tmp_path: Path) -
     assert said[-1].endswith("1.00 s/step, 10 min left")
 
 
+def test_a_run_ends_when_its_time_is_over(tmp_path: Path) -> None:
+    """Every look at the clock is a second later; a step takes some, and the rate falls with it."""
+    schedule = dataclasses.replace(SHORT, steps=1_000, warmup=1, decay=0.5, eval_every=1_000)
+    ticks, said = count(), []
+    clock = lambda: float(next(ticks))  # noqa: E731
+    run = Run(Sums(), schedule, tmp_path, minutes=2.0, say=said.append, clock=clock)
+    run.train()
+    assert 5 < run.step < 60
+    steps = [row for row in rows(tmp_path) if "rate" in row]
+    plateau = [row["rate"] for row in steps[: run.step // 3]]
+    assert plateau == [0.02] * len(plateau)
+    assert steps[-1]["rate"] < 0.01
+    assert [row["step"] for row in rows(tmp_path) if "miss" in row] == [run.step]
+    assert said[0].endswith("2 min left")
+    assert (tmp_path / checkpoint.FILE).is_file()
+
+
 def test_a_signal_ends_a_run_after_its_step(tmp_path: Path) -> None:
     recipe = Sums()
     honest = recipe.step
@@ -167,6 +184,8 @@ def test_a_rate_warms_up_stays_and_falls() -> None:
     assert all(a > b for a, b in zip(rates[50:], rates[51:], strict=False))
     assert rates[75] == pytest.approx(1 - 0.5**0.5)
     assert 0 < rates[-1] < 0.02
+    hurried = [schedule.rate(10, gone) / 2.0 for gone in (0.0, 0.5, 0.75, 1.0)]
+    assert hurried == pytest.approx([1.0, 1.0, 1 - 0.5**0.5, 0.0])
 
 
 def test_a_preset_is_chosen_by_name_and_changed_where_asked() -> None:
