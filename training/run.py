@@ -137,7 +137,7 @@ class Run:
         pace = self.seconds / self.step
         left = pace * (self.schedule.steps - self.step) / 60
         if self._limit:
-            left = min(left, (1 - self._gone) * self._limit / 60)
+            left = min(left, max(0.0, 1 - self._gone) * self._limit / 60)
         self.say(
             f"step {self.step}/{self.schedule.steps}  {_shown(values)}  "
             f"{pace:.2f} s/step, {left:.0f} min left"
