@@ -3,10 +3,10 @@
     python -m models.fullsize [--tiny]
 
 A point is a line of JSON on stdin: `{"part": …, …}`. For each the worker writes lines of JSON to
-stdout: any number of `{"row": {…}}`, then `{"done": true}` or `{"failed": "why", "over": …}`; if
-it is over, the worker ends, for an error of the device stays in the process. Between points it
-keeps the Moshi it has as long as the next point wants the same. Knows no plan, no file and nothing
-of the machine but its device.
+stdout: any number of `{"row": {…}}`, then `{"done": true, "over": …}` or `{"failed": "why",
+"over": …}`; if it is over, the worker ends: an error of the device stays in the process. Between
+points it keeps the Moshi it has as long as the next point wants the same. Knows no plan, no file
+and nothing of the machine but its device.
 """
 
 import argparse
@@ -153,7 +153,9 @@ def main() -> int:
                 raise
             worker.forget()
         else:
-            answers.write(json.dumps({"done": True}) + "\n")
+            answers.write(json.dumps({"done": True, "over": worker.clock.spoilt}) + "\n")
+            if worker.clock.spoilt:
+                break
     return 0
 
 

@@ -27,10 +27,10 @@ _PROMPT = 4  # Whisper: start, language, task, no timestamps
 class Replay:
     """A function of no arguments on tensors that stay where they are; a CUDA graph on CUDA."""
 
-    def __init__(self, work: Callable[[], object], device: str) -> None:
-        self._work, self._graph = work, None
+    def __init__(self, work: Callable[[], object], clock: Clock) -> None:
+        self._work, self._clock, self._graph = work, clock, None
         self.trouble = ""  # why it is no graph, on CUDA
-        if device.startswith("cuda"):
+        if clock.cuda:
             self._capture()
 
     def __call__(self) -> None:
@@ -58,7 +58,10 @@ class Replay:
             with torch.cuda.graph(graph):
                 self._work()
         except RuntimeError as e:
-            self.trouble = str(e).splitlines()[0][:200]
+            # Ending the capture fails as well; what went wrong first is what the other came from.
+            first = e.__context__ or e
+            self.trouble = f"{type(first).__name__}: {first}".splitlines()[0][:200]
+            self._clock.spoilt = True
         else:
             self._graph = graph
 
@@ -72,14 +75,14 @@ class Decoding:
         cache: StaticCache | EncoderDecoderCache,
         *,
         batch: int,
-        device: str,
+        clock: Clock,
         positions: str,
     ) -> None:
         """`forward` takes tokens [B, T], the keyword `positions` names [B, T], and the cache."""
         self._forward, self._cache, self._positions = forward, cache, positions
-        self._token = torch.zeros(batch, 1, dtype=torch.long, device=device)
-        self._position = torch.zeros(batch, 1, dtype=torch.long, device=device)
-        self._device = device
+        self._token = torch.zeros(batch, 1, dtype=torch.long, device=clock.device)
+        self._position = torch.zeros(batch, 1, dtype=torch.long, device=clock.device)
+        self._clock = clock
         self.replay: Replay | None = None
 
     @torch.inference_mode()
@@ -87,7 +90,7 @@ class Decoding:
         """A prompt [B, T] into emptied caches."""
         self._cache.reset()
         length = ids.shape[1]
-        places = torch.arange(length, device=self._device).expand_as(ids)
+        places = torch.arange(length, device=self._clock.device).expand_as(ids)
         self._next(self._forward(ids, **self._kwargs(places)))
         self._position.fill_(length)
 
@@ -95,8 +98,8 @@ class Decoding:
     def step(self) -> list[int]:
         """Reads the last token of every row and gives the next ones."""
         if self.replay is None:
-            self.replay = Replay(self._one, self._device)
-            if self._device.startswith("cuda"):
+            self.replay = Replay(self._one, self._clock)
+            if self._clock.cuda:
                 return []  # capturing ran it several times: prefill again
         self.replay()
         return self._token[:, 0].tolist()
@@ -148,13 +151,13 @@ def whisper(
             return model(decoder_input_ids=ids, encoder_outputs=(heard,), **rest)
 
         with torch.inference_mode():
-            listen = Replay(encode, clock.device)
+            listen = Replay(encode, clock)
         cache = EncoderDecoderCache(
             StaticCache(config=shape, max_cache_len=_PROMPT + tokens + 8),
             StaticCache(config=shape, max_cache_len=length),
         )
         decoding = Decoding(
-            forward, cache, batch=batch, device=clock.device, positions="decoder_position_ids"
+            forward, cache, batch=batch, clock=clock, positions="decoder_position_ids"
         )
         prompt = torch.zeros(batch, _PROMPT, dtype=torch.long, device=clock.device)
         common = {"batch": batch, "dtype": dtype, "tokens": tokens}
@@ -192,9 +195,7 @@ def llama(
         def forward(ids: torch.Tensor, **rest: Any) -> Any:
             return model(ids, logits_to_keep=1, **rest)
 
-        decoding = Decoding(
-            forward, cache, batch=batch, device=clock.device, positions="position_ids"
-        )
+        decoding = Decoding(forward, cache, batch=batch, clock=clock, positions="position_ids")
         ids = torch.randint(shape.vocab_size, (batch, prompt), device=clock.device)
         common = {"batch": batch, "dtype": dtype, "prompt": prompt, "tokens": tokens}
         cached = per_token * DTYPES[dtype].itemsize * batch * (prompt + tokens // 2)

@@ -21,6 +21,9 @@ class Clock:
 
     device: str
     now: Callable[[], float] = field(default=time.perf_counter)  # seconds
+    # A CUDA graph that could not be captured leaves the process's generator in capture mode: what
+    # draws random numbers later fails in it (seen on an H200, torch 2.11).
+    spoilt: bool = False
 
     @property
     def cuda(self) -> bool:

@@ -53,7 +53,7 @@ def listening_row(
     return found
 
 
-class EpochBatches:
+class EpochBatches(Sequence[Batch]):
     """The batches of one epoch, by number."""
 
     def __init__(
@@ -79,7 +79,7 @@ class EpochBatches:
     def __len__(self) -> int:
         return len(self._plan)
 
-    def __getitem__(self, number: int) -> Batch:
+    def __getitem__(self, number: int) -> Batch:  # pyright: ignore
         if not 0 <= number < len(self):
             raise IndexError(f"batch {number} of {len(self)}")
         rng = np.random.default_rng((*self._seed, number))
@@ -107,7 +107,22 @@ class EpochBatches:
         return row(dialogue, self._text, delay)
 
 
-def in_order(batches: EpochBatches, first: int, processes: int) -> Iterator[Batch]:
+class Shuffled(Sequence[Batch]):
+    """The batches of several parts of an epoch, by number."""
+
+    def __init__(self, parts: Sequence[EpochBatches], seed: int, epoch: int) -> None:
+        self._places = [(part, number) for part in parts for number in range(len(part))]
+        np.random.default_rng((seed, epoch, 1)).shuffle(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, number: int) -> Batch:  # pyright: ignore
+        part, place = self._places[number]
+        return part[place]
+
+
+def in_order(batches: Sequence[Batch], first: int, processes: int) -> Iterator[Batch]:
     """The batches of an epoch from number `first` on, made ahead by so many processes, or none.
 
     A GPU is done with a batch sooner than one core has written the next.

@@ -5,7 +5,7 @@ several epochs in a row; meanwhile all that come after it are encoded by other p
 nothing of networks.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +15,9 @@ from models.moshi_text import MoshiText
 from training.duplex_dataset import StereoDataset
 from training.duplex_dialogue import FRAME, RATE, DialogueSource, Mix
 from training.moshi_ahead import Ahead
-from training.moshi_batches import EpochBatches
+from training.moshi_batches import EpochBatches, Shuffled
 from training.moshi_codes import CodedDialogues, Encoder, Shard
+from training.moshi_network import Batch
 from training.moshi_preset import Listening, Preset
 from training.moshi_start import Aligned
 from training.utterances import progress_line
@@ -72,7 +73,7 @@ class Sets:
         self._dialogues = Encoder(source, name, codec, place, device)
         self._questions = Encoder(asked, repr(asked), codec, place, device, question=True)
         self._ahead = Ahead()
-        self._heard: tuple[Set, CodedDialogues] | None = None  # in the last epoch
+        self._heard: tuple[list[Set], list[CodedDialogues]] | None = None  # in the last epoch
 
     def listening(self, epoch: int) -> bool:
         """Whether the epoch only hears questions."""
@@ -91,13 +92,23 @@ class Sets:
         numbers = range(first, min(first + size, self._total))
         return Set(self._dialogues, numbers), before + (number + 1) * preset.repeats
 
+    def _heard_in(self, epoch: int) -> tuple[list[Set], int]:
+        """Everything that an epoch hears, and the first epoch that hears something else."""
+        now, until = self._set(epoch)
+        listening, beside = self._listening, self._listening.beside
+        if self.listening(epoch) or not beside:
+            return [now], until
+        first = listening.sets * listening.size
+        first += (epoch - listening.sets * listening.repeats) // self._preset.repeats * beside
+        return [now, Set(self._questions, range(first, first + beside))], until
+
     def _coming(self, epoch: int) -> Iterator[Set]:
         """What is heard from an epoch on, until dialogues come back."""
         last = self._listening.sets * self._listening.repeats
         last += self._preset.sets * self._preset.repeats
         while epoch < last:
-            found, epoch = self._set(epoch)
-            yield found
+            found, epoch = self._heard_in(epoch)
+            yield from found
 
     def aligned(self) -> Aligned:
         """The agent's words of the first dialogues, for the text budget."""
@@ -109,17 +120,20 @@ class Sets:
         for dialogue in read:
             yield dialogue.agent_words, dialogue.codes.shape[1] * FRAME
 
-    def epoch(self, epoch: int, text: MoshiText) -> EpochBatches:
+    def epoch(self, epoch: int, text: MoshiText) -> Sequence[Batch]:
         """The batches of an epoch; whatever comes after it is begun."""
         preset = self._preset
         if preset.ahead and not self._ahead.working:
             shards = [shard for coming in self._coming(epoch) for shard in coming.shards]
             self._ahead = Ahead(shards, preset.encode_processes)
-        now, _ = self._set(epoch)
+        now, _ = self._heard_in(epoch)
         if self._heard is None or self._heard[0] != now:
-            self._heard = now, now.read(self._ahead)
-        heard, listening = self._heard[1], self.listening(epoch)
-        return EpochBatches(heard, heard.frames, text, preset, epoch, listening=listening)
+            self._heard = now, [one.read(self._ahead) for one in now]
+        parts = [
+            EpochBatches(heard, heard.frames, text, preset, epoch, listening=one.encoder.question)
+            for one, heard in zip(*self._heard, strict=True)
+        ]
+        return parts[0] if len(parts) == 1 else Shuffled(parts, preset.seed, epoch)
 
     def stop(self) -> None:
         """Ends what is made ahead; whole shards stay."""

@@ -50,6 +50,8 @@ class Worker:
                         self.stop()  # it is ending: the next point must not be asked of it
                     raise PointFailed(said["failed"])
                 else:
+                    if said.get("over"):
+                        self.stop()  # it is ending
                     return
         except Silent:
             self.stop()

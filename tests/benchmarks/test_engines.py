@@ -20,6 +20,7 @@ from benchmarks.load.ramp import read_rows as read_ramp
 from benchmarks.plan.estimates import PREDICTED
 from benchmarks.plan.floors import MOSHI_7B
 from benchmarks.plan.gpus import load_gpus
+from benchmarks.server.talker import Talker
 
 HERE = Machine("test machine", "", "abc", {"torch": "0"})
 H100 = "NVIDIA H100 80GB HBM3"
@@ -69,6 +70,18 @@ def test_a_point_that_breaks_its_worker_is_named_and_costs_nothing_else(ran):
     assert [r.key for r in failed] == ["broken"]
     assert "no part 'nonsense'" in failed[0].trouble
     assert "broken: ValueError" in (out / "engines.md").read_text()
+
+
+def test_a_worker_that_is_over_is_replaced(tmp_path, monkeypatch):
+    def ending(module, arguments, log):
+        assert module == "models.fullsize"
+        return Talker("tests.benchmarks.worker_that_ends", [], log)
+
+    monkeypatch.setattr("benchmarks.engines.worker.Talker", ending)
+    with Worker(tmp_path / "log", tiny=True) as worker:
+        for starts in (1, 2):
+            assert list(worker.rows({"part": "any"}, 60.0)) == [{"stage": "tick"}]
+            assert worker.starts == starts
 
 
 def test_what_is_done_is_not_done_again(ran):

@@ -1,6 +1,9 @@
 """What a plan times is what is served: same tokens, same ages, same greedy choices."""
 
 import dataclasses
+import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -170,7 +173,7 @@ def test_llamas_static_cache_changes_no_token():
     (config,) = tiny().llama.values()
     model = LlamaForCausalLM(LlamaConfig(**config, initializer_range=0.5)).eval()
     cache = StaticCache(config=model.config, max_cache_len=24)
-    decoding = Decoding(model, cache, batch=2, device="cpu", positions="position_ids")
+    decoding = Decoding(model, cache, batch=2, clock=Clock("cpu"), positions="position_ids")
     for _ in range(2):  # a second turn on the same caches
         ids = torch.randint(3, 64, (2, 9))
         want = whole(model, ids, 8)
@@ -192,7 +195,9 @@ def test_whispers_static_caches_change_no_token():
         StaticCache(config=model.config, max_cache_len=16),
         StaticCache(config=model.config, max_cache_len=length),
     )
-    decoding = Decoding(forward, cache, batch=2, device="cpu", positions="decoder_position_ids")
+    decoding = Decoding(
+        forward, cache, batch=2, clock=Clock("cpu"), positions="decoder_position_ids"
+    )
     ids = torch.randint(3, 64, (2, 4))
     seen = []
     for _ in range(2):  # another utterance on the same caches
@@ -248,6 +253,25 @@ def test_a_turn_is_its_stages(point, stages):
         assert {name: row["n"] / turns for name, row in found.items()} == stages
         spent = [sum(row["ms"]) for name, row in found.items() if name != "turn"]
         assert sum(found["turn"]["ms"]) == pytest.approx(sum(spent), abs=0.01)
+
+
+def test_a_spoilt_process_does_no_other_point():
+    """After a CUDA graph that could not be captured, random numbers fail in the process."""
+    code = (
+        "import sys, models.fullsize as f\n"
+        "def spoil(self, point):\n"
+        "    self.clock.spoilt = True\n"
+        "    yield {'stage': 'tick'}\n"
+        "f.Worker.run = spoil\n"
+        "sys.argv = ['fullsize', '--tiny']\n"
+        "sys.exit(f.main())"
+    )
+    told = json.dumps({"part": "moshi"}) + "\n"
+    said = subprocess.run(
+        [sys.executable, "-c", code], input=told * 2, capture_output=True, text=True, check=True
+    )
+    answers = [json.loads(line) for line in said.stdout.splitlines()]
+    assert answers == [{"row": {"stage": "tick"}}, {"done": True, "over": True}]
 
 
 def test_a_worker_names_what_it_can_time():

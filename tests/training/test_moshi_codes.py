@@ -13,7 +13,7 @@ from models.moshi_text import END_OF_PADDING, PADDING, MoshiText
 from tests.training.tiny_dialogues import INTENTS, NoiseDialogues, write_codec
 from tests.training.words import WORDS
 from training import moshi_codes
-from training.moshi_batches import EpochBatches, in_order, listening_row, plan, row
+from training.moshi_batches import EpochBatches, Shuffled, in_order, listening_row, plan, row
 from training.moshi_codes import TAIL, UNHEARD, Asked, CodedDialogues, Encoder
 from training.moshi_network import BEYOND
 from training.moshi_preset import PRESETS, Preset
@@ -127,6 +127,21 @@ def test_batches_made_by_other_processes_are_the_same_in_the_same_order(
             assert again is not None
             assert torch.equal(hidden, again)
             assert batch.voices == made[number].voices
+
+
+def test_questions_beside_dialogues_come_in_any_order_but_the_same(
+    coded: CodedDialogues, questions: CodedDialogues, text: MoshiText
+) -> None:
+    preset = PRESETS["tiny"]
+    parts = [
+        EpochBatches(coded, coded.frames, text, preset, 0),
+        EpochBatches(questions, questions.frames, text, preset, 0, listening=True),
+    ]
+    mixed, again = (Shuffled(parts, seed=1, epoch=0) for _ in range(2))
+    assert len(mixed) == len(parts[0]) + len(parts[1])
+    speaking = [len(batch.frames) > 0 for batch in mixed]
+    assert sum(speaking) == len(parts[0])
+    assert all(torch.equal(a.codes, b.codes) for a, b in zip(mixed, again, strict=True))
 
 
 def test_an_interrupted_set_goes_on_at_its_last_whole_shard(
