@@ -48,9 +48,9 @@ $(VENV)/.installed: requirements.lock pyproject.toml | $(BIN)/uv
 	@touch $@
 
 # Not `npm ci`: npm 11 takes a lock without download addresses for incomplete as soon as it holds
-# optional packages of other platforms. `npm install` keeps to the same lock.
+# optional packages of other platforms. `npm install --no-save` keeps to the same lock, and keeps it.
 web/node_modules/.installed: web/package.json web/package-lock.json
-	cd web && npm install --silent --no-audit --no-fund
+	cd web && npm install --no-save --silent --no-audit --no-fund
 	@touch $@
 
 PAGE_SOURCES := $(shell find web/src web/public web/index.html web/vite.config.ts web/tsconfig.json -type f 2>/dev/null)
