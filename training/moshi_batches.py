@@ -137,7 +137,7 @@ def in_order(batches: Sequence[Batch], first: int, processes: int) -> Iterator[B
             sampler=numbers,
             num_workers=processes,
             prefetch_factor=4,
-            collate_fn=_as_it_is,
+            collate_fn=_as_it_is,  # pyright: ignore[reportArgumentType]
         )
     )
 

@@ -4,6 +4,7 @@ Every text that comes out of a file is escaped here. Knows nothing of figures.
 """
 
 import difflib
+import re
 from collections.abc import Callable, Iterable
 from html import escape
 
@@ -11,6 +12,8 @@ from benchmarks.report.cells import Cell, Table
 from models.telugu.standard import te_std
 
 WIDE, NARROW = 470, 344
+_AS_CODE = r"<code>\1</code>"
+_CODE = re.compile("`([^`]+)`")
 Draw = Callable[[int, str], str]
 
 
@@ -23,8 +26,8 @@ def both(draw: Draw, name: str) -> str:
 
 
 def items(sentences: Iterable[str], kind: str = "") -> str:
-    """A list of sentences."""
-    told = "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
+    """A list of sentences; what stands between backticks in them is code."""
+    told = "".join(f"<li>{_CODE.sub(_AS_CODE, escape(sentence))}</li>" for sentence in sentences)
     return f'<ul class="{kind}">{told}</ul>' if kind else f"<ul>{told}</ul>"
 
 
