@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+import torch
 
 from models import codec as codecs
 from models.audio import to_float32
@@ -126,7 +127,10 @@ class Shard:
 
 @lru_cache(maxsize=1)
 def _codec(folder: Path, device: str) -> codecs.MimiModel:
-    return codecs.load(folder, device=device)
+    # A codec is built with random weights before its own are read. Whether one is built at all
+    # depends on what was encoded before, and a run must start from the same numbers either way.
+    with torch.random.fork_rng(devices=[]):
+        return codecs.load(folder, device=device)
 
 
 def _encoded(mimi: codecs.MimiModel, dialogue: SpokenDialogue) -> CodedDialogue:

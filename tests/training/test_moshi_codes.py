@@ -170,6 +170,14 @@ def test_an_interrupted_set_goes_on_at_its_last_whole_shard(
         assert np.array_equal(ours.codes, theirs.codes)
 
 
+def test_encoding_leaves_the_random_generator_alone(codec_folder: Path, tmp_path: Path) -> None:
+    """A run starts from the same weights whether its dialogues were there or not."""
+    moshi_codes._codec.cache_clear()
+    before = torch.get_rng_state()
+    encoder(codec_folder, tmp_path).encode(range(1))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_other_dialogues_or_codecs_have_other_files(codec_folder: Path, tmp_path: Path) -> None:
     def path(codec: Path, name: str = "noise") -> Path:
         return encoder(codec, tmp_path, name).shards(range(2))[0].path
