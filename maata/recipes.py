@@ -145,7 +145,9 @@ def train_moshi(
         Path | None, typer.Option(help="manifest of a stereo dataset, instead of synthetic ones")
     ] = None,
     base: Annotated[str | None, typer.Option(help="weights address to start from")] = None,
-    minutes: Annotated[float | None, typer.Option(help="of training, for a rented GPU")] = None,
+    minutes: Annotated[
+        float | None, typer.Option(min=0.01, help="of training at most, for a rented GPU")
+    ] = None,
     out: OutDir = None,
     resume: Resume = False,
 ) -> None:

@@ -39,16 +39,21 @@ class Ahead:
     def working(self) -> bool:
         return any(process.is_alive() for process in self._processes)
 
+    @property
+    def failed(self) -> bool:
+        """Whether one of them ended by an error: its shards are then nobody's."""
+        return any(process.exitcode for process in self._processes)
+
     def wait(
         self,
         shards: Sequence[Shard],
         progress: Progress | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """Returns once all of `shards` are there, or nobody is left who would make them."""
+        """Returns once all of `shards` are there, or somebody is missing who would make them."""
         missing = [shard for shard in shards if not shard.done]
         wanted = sum(len(shard.numbers) for shard in missing)
-        while missing and self.working:
+        while missing and self.working and not self.failed:
             sleep(_LOOK_EVERY)
             found = len(missing)
             missing = [shard for shard in missing if not shard.done]

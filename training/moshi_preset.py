@@ -151,7 +151,7 @@ PRESETS = {
         int8=True,
     ),
     # The starter's shape on a rented GPU with 16 cores, in minutes (`--minutes`): nearly every core
-    # speaks and encodes, and a set comes back until the next one is there.
+    # speaks and encodes, and a set comes back so often that the next one is there by then.
     "starter-gpu": Preset(
         steps=20_000,
         set_size=10_000,

@@ -1,5 +1,6 @@
 """What is heard later is encoded by other processes, and read as if it had been made here."""
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,33 @@ def test_two_processes_make_what_one_would(
         assert np.array_equal(ours.codes, theirs.codes)
         assert ours.user_words == theirs.user_words
     assert not Ahead(there.shards(range(6)), processes=2).working  # nothing is left to do
+
+
+class OneBreaks(NoiseDialogues):
+    """The first dialogue cannot be spoken, the others are hardly ever done."""
+
+    def dialogue(self, number: int):
+        if number == 0:
+            raise ValueError("nobody can say this")
+        time.sleep(3_600)
+        return super().dialogue(number)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_one_that_failed_is_not_waited_for_as_long_as_others_work(
+    codec_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(moshi_codes, "SHARD", 2)
+    broken = Encoder(OneBreaks(), "broken", codec_folder, tmp_path)
+    shards = broken.shards(range(4))
+    ahead = Ahead(shards, processes=2)
+    try:
+        ahead.wait(shards[:1])
+        assert ahead.failed
+        assert ahead.working
+    finally:
+        ahead.close()
 
 
 @pytest.mark.slow
