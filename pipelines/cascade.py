@@ -28,7 +28,7 @@ from pipecat.turns.user_stop import (
 from pipecat.turns.user_turn_strategies import UserTurnStrategies
 
 from maata.profile import CascadeSettings, LlmSettings, TtsSettings, TurnSettings
-from pipelines.engines import CascadeModels
+from pipelines.cascade_models import CascadeModels
 from pipelines.graph import CallHooks, Graph
 from pipelines.latency import LatencyObserver
 from pipelines.request import CallRequest

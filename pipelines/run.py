@@ -19,7 +19,8 @@ from maata.profile import Profile
 from models.base_language import notice
 from pipelines.call_server import CallServer
 from pipelines.drain import Drain
-from pipelines.engines import EngineError, Engines
+from pipelines.engine_checks import EngineError
+from pipelines.engines import Engines
 from pipelines.listen import listen
 from pipelines.server import create_app
 from pipelines.tracing import set_up as set_up_tracing

@@ -20,7 +20,8 @@ import pytest
 from maata.profile import load_profile
 from models.int8_files import unpack_directory
 from models.weights import resolve
-from pipelines.engines import CascadeModels, Engines
+from pipelines.cascade_models import CascadeModels
+from pipelines.engines import Engines
 from tests.live import ESPEAK, QUESTION, calling, serving
 
 pytestmark = pytest.mark.slow

@@ -22,7 +22,8 @@ import websockets
 
 from maata.profile import Profile, load_profile
 from models.host import EngineSpec
-from pipelines.engines import EngineError, Engines
+from pipelines.engine_checks import EngineError
+from pipelines.engines import Engines
 from tests.live import (
     ESPEAK,
     QUESTION,
