@@ -111,6 +111,7 @@ class S2sSettings(_Section):
     budget_ms: float = Field(default=64, gt=0, le=80)  # the most the p99 of a step may take
     temperature: float = Field(default=0.8, ge=0, le=2)  # 0: the likeliest tokens
     temperature_text: float = Field(default=0.7, ge=0, le=2)
+    temperature_padding: float | None = Field(default=None, gt=0, le=2)
     top_k: int = Field(default=250, ge=1)
     top_k_text: int = Field(default=25, ge=1)
     adapters: dict[str, str] = {}  # name -> address; chosen per call

@@ -16,6 +16,7 @@ from moshi.models.lm import LMGen, LMModel
 from moshi.utils.compile import no_compile
 
 from models.duplex_memory import wipe
+from models.padding import reweigh_padding
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Sampling:
     greedy: bool = False
     temperature: float = 0.8
     temperature_text: float = 0.7
+    temperature_padding: float | None = None  # of whether there is text; None: as the text
     top_k: int = 250
     top_k_text: int = 25
     seed: int | None = None  # of torch's generator, set once at the start
@@ -52,7 +54,7 @@ class DuplexBatch:
         conditions: ConditionTensors | None,
     ) -> None:
         self.mimi = mimi
-        self._slots = slots
+        self._slots, self._sampling = slots, sampling
         self._device = lm.device
         self._bad_logits = torch.zeros(slots, dtype=torch.bool, device=self._device)
         if sampling.seed is not None:
@@ -65,7 +67,7 @@ class DuplexBatch:
             top_k=sampling.top_k,
             top_k_text=sampling.top_k_text,
             condition_tensors=conditions,
-            on_text_logits_hook=self._watch_logits,
+            on_text_logits_hook=self._before_text,
             # Without it a reset of one slot makes the library withhold a frame from all of them.
             support_out_of_sync=True,
         )
@@ -112,8 +114,12 @@ class DuplexBatch:
         for stream in self._streams:
             stream.close()
 
-    def _watch_logits(self, logits: torch.Tensor) -> None:
-        self._bad_logits |= ~torch.isfinite(logits).flatten(1).all(dim=1)  # [B, 1, 1, card] -> [B]
+    def _before_text(self, logits: torch.Tensor) -> None:
+        """Looks at the text's logits [B, 1, 1, card] before a token is drawn from them."""
+        self._bad_logits |= ~torch.isfinite(logits).flatten(1).all(dim=1)
+        temperature, padding = self._sampling.temperature_text, self._sampling.temperature_padding
+        if padding is not None and temperature > 0 and not self._sampling.greedy:
+            reweigh_padding(logits, temperature=temperature, padding=padding)
 
     def _eager(self) -> AbstractContextManager[None]:
         """On a CPU the library's torch.compile costs 11 s at first use and gains nothing."""

@@ -43,6 +43,7 @@ def load(
     threads: int = 1,
     temperature: float = 0.8,
     temperature_text: float = 0.7,
+    temperature_padding: float | None = None,
     top_k: int = 250,
     top_k_text: int = 25,
     seed: int | None = None,
@@ -61,6 +62,7 @@ def load(
         threads: of torch, on a CPU.
         temperature: of the audio tokens; with 0 for both the likeliest tokens are taken.
         temperature_text: of the text tokens.
+        temperature_padding: of whether a frame has text at all; None for the same.
         top_k: of the audio tokens.
         top_k_text: of the text tokens.
         seed: of the sampling.
@@ -85,6 +87,7 @@ def load(
         greedy=temperature == 0 and temperature_text == 0,
         temperature=temperature,
         temperature_text=temperature_text,
+        temperature_padding=temperature_padding,
         top_k=top_k,
         top_k_text=top_k_text,
         seed=seed,

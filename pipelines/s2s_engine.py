@@ -115,6 +115,7 @@ def spec(profile: Profile) -> EngineSpec | str:
             "budget": s2s.budget_ms / 1000,
             "temperature": s2s.temperature,
             "temperature_text": s2s.temperature_text,
+            "temperature_padding": s2s.temperature_padding,
             "top_k": s2s.top_k,
             "top_k_text": s2s.top_k_text,
             "adapters": {name: str(weights.resolve(a)) for name, a in s2s.adapters.items()},
