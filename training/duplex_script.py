@@ -2,15 +2,9 @@
 
 Gaps, overlaps, backchannels, interruptions, pauses and silences are drawn here and labelled as
 events. Sound on the caller's side that is no speech is only given its place. Knows nothing of
-levels, rooms and noises (`duplex_sound.py`).
-
-Sources of the timing: between people the offset of an answer has its mode near 200 ms, in ten
-languages (Stivers et al., PNAS 106, 2009; Levinson and Torreira, Frontiers in Psychology 6:731,
-2015), and is skewed to the right, hence log-normal gaps; a part of the turns begins before the
-other has ended (Heldner and Edlund, J. Phonetics 38, 2010).
+levels, rooms and noises (`duplex_sound.py`); how long things last stands in `duplex_timing.py`.
 """
 
-import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -20,40 +14,24 @@ from training.dialogues.compose import Turn
 from training.duplex_mix import Mix
 from training.duplex_speech import Speakers, Utterance
 from training.duplex_timeline import FRAME, RATE, Event, EventKind, Exchange, Word
+from training.duplex_timing import (
+    ACKNOWLEDGED,
+    ANSWER,
+    LATE,
+    LATE_STOPPING,
+    LEAD,
+    MS,
+    OVERLAP,
+    PAUSE,
+    SILENCE,
+    STOPPING,
+    TAIL,
+    TAKE_UP,
+    uniform,
+)
 
-_MS = RATE // 1000
 BACKCHANNELS = ("అవును", "హా", "సరే")
 _HESITATIONS = ("అంటే", "అదే", "మరి")
-_TAIL_MS = 400  # the least silence behind the last word: it is heard that the agent has ended
-
-# Milliseconds.
-LEAD = (200, 1_200)  # before the first word
-PAUSE = (500, 1_200)  # inside the caller's sentence
-SILENCE = (2_000, 4_000)
-OVERLAP = (80, 350)  # how much of an answer is still to come when the caller begins
-STOPPING = (200, 400)  # from the first word of an interruption to the agent's last sample
-_ACKNOWLEDGED = 600  # an acknowledgement comes so far from either end of what it answers
-
-
-@dataclass(frozen=True)
-class Gap:
-    """A log-normal silence between two turns, in milliseconds, cut off at both ends."""
-
-    median: float
-    sigma: float
-    shortest: float
-    longest: float
-
-    def draw(self, rng: random.Random) -> int:
-        """Samples."""
-        drawn = rng.lognormvariate(math.log(self.median), self.sigma)
-        return round(min(max(drawn, self.shortest), self.longest) * _MS)
-
-
-# The agent answers as people do, though never before the caller has ended; 90 % of its gaps lie
-# between 140 and 430 ms. Callers take a little longer, since they must think of what to ask.
-ANSWER = Gap(median=245, sigma=0.34, shortest=100, longest=600)
-TAKE_UP = Gap(median=420, sigma=0.6, shortest=100, longest=2_000)
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,10 +92,10 @@ class _Writer:
         free = before.end if before else 0
         question = self._question(turn.user, start, marks, pauses=start > free)
         end = question[-1].end
-        reply = Placed(max(end, free) + ANSWER.draw(self._rng), self._speakers.agent(turn.reply))
+        reply = Placed(max(end, free) + self._gap(), self._speakers.agent(turn.reply))
         if not question[0].said.words or not reply.said.words:
             return False
-        if reply.end + _TAIL_MS * _MS > self._longest:
+        if reply.end + TAIL * MS > self._longest:
             return False
         if before and before is not self._pending:
             self._mark_interrupted(before.end)
@@ -133,7 +111,7 @@ class _Writer:
 
     def finish(self) -> Script:
         """The whole, some silence behind it, in whole frames."""
-        script, tail = self.script, self._ms(_TAIL_MS, 1_500)
+        script, tail = self.script, self._ms(TAIL, 1_500)
         if self._pending:
             self._close(self._pending, until=self._longest, whole=True)
         end = max((placed.end for placed in (*script.agent, *script.user)), default=0) + tail
@@ -150,12 +128,13 @@ class _Writer:
             silent = rng.random() < mix.silence
             start = self._ms(*(SILENCE if silent else LEAD))
             return None, start, [Event("silence", 0, start)] if silent else []
-        if rng.random() < mix.interruption and (stops := _stops(before, rng)):
+        stopping = self._stopping()
+        if rng.random() < mix.interruption and (stops := _stops(before, stopping, rng)):
             stop = rng.choice(stops)
-            start = before.start + stop - self._ms(*STOPPING)
+            start = before.start + stop - stopping
             cut = Placed(before.start, before.said.until(stop))
             return cut, start, [Event("interruption", start, before.start + stop)]
-        if rng.random() < mix.overlap and before.said.end > 1_200 * _MS:
+        if rng.random() < mix.overlap and before.said.end > 1_200 * MS:
             start = before.end - self._ms(*OVERLAP)
             return before, start, [Event("overlap", start, before.end)]
         if rng.random() < mix.silence:
@@ -184,20 +163,20 @@ class _Writer:
             self.script.mark("greeting", turn.start, turn.end)
         if whole and self._rng.random() < self._mix.user_backchannel:
             said = Placed(self._inside(turn), self._speakers.user(self._rng.choice(BACKCHANNELS)))
-            if turn.start < said.start and said.end < min(until, turn.end) - 300 * _MS:
+            if turn.start < said.start and said.end < min(until, turn.end) - 300 * MS:
                 self.script.user.append(said)
                 self.script.mark("user backchannel", said.start, said.end)
 
     def _agent_acknowledges(self, turn: Placed, free: int) -> None:
         if self._rng.random() < self._mix.agent_backchannel:
             said = Placed(self._inside(turn), self._speakers.agent(self._rng.choice(BACKCHANNELS)))
-            if free + 400 * _MS < said.start and said.end < turn.end - 200 * _MS:
+            if free + 400 * MS < said.start and said.end < turn.end - 200 * MS:
                 self.script.agent.append(said)
                 self.script.mark("agent backchannel", said.start, said.end)
 
     def _inside(self, turn: Placed) -> int:
         """Where an acknowledgement of `turn` may begin, about a word's end; 0: nowhere."""
-        margin = _ACKNOWLEDGED * _MS
+        margin = ACKNOWLEDGED * MS
         ends = [w.end for w in turn.words if turn.start + margin <= w.end <= turn.end - margin]
         return self._rng.choice(ends) + self._ms(-80, 120) if ends else 0
 
@@ -206,8 +185,16 @@ class _Writer:
             last = self.script.exchanges[-1]
             self.script.exchanges[-1] = replace(last, reply_end=stop, interrupted=True)
 
+    def _gap(self) -> int:
+        late = self._rng.random() < self._mix.late
+        return self._ms(*LATE) if late else ANSWER.draw(self._rng)
+
+    def _stopping(self) -> int:
+        late = self._rng.random() < self._mix.late
+        return self._ms(*(LATE_STOPPING if late else STOPPING))
+
     def _ms(self, low: int, high: int) -> int:
-        return self._rng.randint(low * _MS, high * _MS)
+        return uniform((low, high), self._rng)
 
 
 def lay_out(
@@ -230,7 +217,7 @@ def nobody(longest: int, rng: random.Random) -> Script:
     return Script(events=[Event("silence", 0, samples)], samples=samples)
 
 
-def _stops(turn: Placed, rng: random.Random) -> list[int]:
+def _stops(turn: Placed, stopping: int, rng: random.Random) -> list[int]:
     """Where an interrupted answer may fall silent: at a word's end or, as often, inside a word.
 
     Not before the caller can have heard what they interrupt, not where it ends anyway, and not
@@ -242,8 +229,8 @@ def _stops(turn: Placed, rng: random.Random) -> list[int]:
         else round(rng.uniform((word.start + word.end) / 2, word.end))
         for word in turn.said.words[:-1]
     ]
-    earliest = (STOPPING[1] + 400) * _MS
-    return [stop for stop in ends if earliest <= stop <= turn.said.end - 500 * _MS]
+    earliest = stopping + 400 * MS
+    return [stop for stop in ends if earliest <= stop <= turn.said.end - 500 * MS]
 
 
 def _unmarked(said: Utterance) -> Utterance:

@@ -9,7 +9,8 @@ from models.audio import dbfs
 from models.voices import EMOTIONS, VOICES
 from training.dialogues import fits, load, user_utterances
 from training.duplex_dialogue import FRAME, RATE, DialogueSource, Mix, SpokenDialogue, Word
-from training.duplex_script import ANSWER, BACKCHANNELS, OVERLAP, PAUSE, STOPPING
+from training.duplex_script import BACKCHANNELS
+from training.duplex_timing import ANSWER, LATE, LATE_STOPPING, OVERLAP, PAUSE, STOPPING
 
 pytest.importorskip("espeakng_loader")
 
@@ -111,7 +112,10 @@ def test_answers_come_after_natural_gaps(everything) -> None:
     ]
     assert len(gaps) > 100
     assert ANSWER.shortest <= min(gaps)
-    assert max(gaps) <= ANSWER.longest
+    late = [gap for gap in gaps if gap > ANSWER.longest]
+    assert 0.03 < len(late) / len(gaps) < 0.2
+    assert all(LATE[0] <= gap <= LATE[1] for gap in late)
+    gaps = [gap for gap in gaps if gap <= ANSWER.longest]
     assert 200 < np.median(gaps) < 300
     assert np.mean(gaps) > np.median(gaps)  # skewed to the right
     assert 60 < np.std(gaps) < 130
@@ -169,6 +173,19 @@ def test_the_agent_stops_when_interrupted_and_answers_the_new_question() -> None
                 assert said[-1].end == event.end
                 cut += 1
     assert cut >= 5
+
+
+def test_some_are_late_to_answer_and_to_stop() -> None:
+    late = plain(late=1.0, interruption=1.0)
+    for talk in late:
+        for exchange, before in zip(talk.exchanges, (None, *talk.exchanges), strict=False):
+            if not (before and before.interrupted):
+                gap = exchange.reply_start - exchange.question_end
+                assert LATE[0] * MS <= gap <= LATE[1] * MS
+    for talk, event in events(late, "interruption"):
+        assert LATE_STOPPING[0] * MS <= event.end - event.start <= LATE_STOPPING[1] * MS
+        heard = [w for w in talk.agent_words if w.start < event.start and w.end <= event.end]
+        assert heard  # what is interrupted had begun
 
 
 def test_an_overlapped_answer_is_finished() -> None:
