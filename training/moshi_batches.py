@@ -85,8 +85,9 @@ class EpochBatches(Sequence[Batch]):
         rng = np.random.default_rng((*self._seed, number))
         chosen = [self._dialogues[index] for index in self._plan[number]]
         preset = self._preset
+        rows = [self._row(dialogue) for dialogue in chosen]
         batch = collate(
-            [self._row(dialogue) for dialogue in chosen],
+            rows,
             [_perhaps(dialogue.voice, preset.no_voice, rng) for dialogue in chosen],
             [_perhaps(dialogue.emotion, preset.no_emotion, rng) for dialogue in chosen],
             rng=rng,
@@ -96,8 +97,9 @@ class EpochBatches(Sequence[Batch]):
         if share:
             hidden = torch.from_numpy(rng.random(batch.codes.shape) < share)
         letters, spans = spelled(chosen)
+        intents = wanted(chosen, [row.shape[1] for row in rows])
         return dataclasses.replace(
-            batch, letters=letters, spans=spans, wanted=wanted(chosen), hidden=hidden
+            batch, letters=letters, spans=spans, wanted=intents, hidden=hidden
         )
 
     def _row(self, dialogue: CodedDialogue) -> np.ndarray:

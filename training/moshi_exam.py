@@ -1,10 +1,11 @@
 """Examines a speech-to-speech model: seen and unseen wordings, all from voices it never heard.
 
-    python -m training.moshi_exam weights/starter/s2s [--codec ADDRESS] [--questions N]
+    python -m training.moshi_exam weights/starter/s2s [--codec ADDRESS] [--questions N] [--turns N]
 
 Prints some answers and, last, one JSON object. `cer_text`: the text against the nearest right
 answer; `cer_speech`: what the starter recogniser hears against the model's own text; `unfitting`:
-by the written key; `early`: it spoke before the question ended. Knows nothing of training.
+by the written key; `early`: it spoke before the question ended; the rest as in `moshi_turns.py`.
+Knows nothing of training.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from models.weights import WeightsMissing, resolve
 from models.whisper import Recognizer
 from training.dialogues import Split
 from training.moshi_score import Question, Transcribe, ask, questions, score
+from training.moshi_turns import take_turns
 
 TESTS: dict[str, Split] = {"seen": "train", "unseen": "held_out"}
 _SHOWN = 3  # answers of each test
@@ -64,6 +66,7 @@ def main() -> None:
     parser.add_argument("model", help="weights address of the language model")
     parser.add_argument("--codec", default="starter/codec", help="weights address of the codec")
     parser.add_argument("--questions", type=int, default=200, help="of each test")
+    parser.add_argument("--turns", type=int, default=100, help="pauses, and as many cut-ins")
     parser.add_argument("--seconds", type=float, default=8.0, help="that an answer is waited for")
     parser.add_argument("--device", default="cpu")
     given = parser.parse_args()
@@ -78,7 +81,10 @@ def main() -> None:
     )
     lm = moshi_checkpoint.load(info, device=given.device)
     exam = Exam(given.questions, given.seconds)
-    print(json.dumps(exam.sit(mimi, lm, MoshiText.load(info.tokenizer))))
+    figures = exam.sit(mimi, lm, MoshiText.load(info.tokenizer))
+    if given.turns:
+        figures |= take_turns(mimi, lm, given.turns)
+    print(json.dumps(figures))
 
 
 if __name__ == "__main__":

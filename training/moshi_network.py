@@ -134,7 +134,7 @@ class Trainee(nn.Module):
             given = given.masked_fill(batch.hidden, BEYOND)
         state, text_logits = lm.forward_text(given, fused)  # [B, T, dim]
         text = _text_loss(text_logits[:, 0], target[:, 0], known[:, 0], weights.text_padding)
-        total = text
+        total = weights.text * text
         first = acoustic = hearing = user = letters = taught = intent = torch.zeros_like(text)
         at = batch.frames
         if len(at):
@@ -144,7 +144,8 @@ class Trainee(nn.Module):
             acoustic = _mean(logits[:, 1:], agent[:, 1:], valid[:, 1:])
             counts = valid.sum(dim=(0, 2))  # [K]
             heavy, light = weights.first_codebook * counts[0], counts[1:].sum()
-            total = text + (heavy * first + light * acoustic) / (heavy + light).clamp(min=1)
+            codes = (heavy * first + light * acoustic) / (heavy + light).clamp(min=1)
+            total = total + codes
         if weights.letters:
             spread = self.letter_head(state).unflatten(2, (A_FRAME, LETTER_COUNT))
             spread = spread.float().log_softmax(-1)

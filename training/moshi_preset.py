@@ -44,8 +44,11 @@ class Shape:
 
 @dataclass(frozen=True)
 class LossWeights:
-    """The published weights (Kyutai's moshi-finetune), and five of ours for training alone."""
+    """The published weights (Kyutai's moshi-finetune), and ours for training alone."""
 
+    # Of the agent's text against its codes, in which it would drown: a dozen words decide whether
+    # an answer fits, two hundred frames of eight codes how it sounds.
+    text: float = 1.0
     first_codebook: float = 100.0  # against 1 for each of the others
     text_padding: float = 0.5  # against 1 for a token of text
     hearing: float = 0.5  # naming the user's words, which is dropped on export
@@ -139,9 +142,12 @@ _HUB = Preset(
     encode_processes=12,
 )
 
+_SMALL = LossWeights(text=5.0)
+
 PRESETS = {
     "starter": Preset(
         steps=5_400,
+        weights=_SMALL,
         sets=9,
         listening=Listening(sets=25),
         frames_per_batch=1_600,
@@ -154,6 +160,7 @@ PRESETS = {
     # speaks and encodes, and a set comes back so often that the next one is there by then.
     "starter-gpu": Preset(
         steps=20_000,
+        weights=_SMALL,
         set_size=10_000,
         repeats=10,
         sets=5,
@@ -175,6 +182,7 @@ PRESETS = {
     ),
     "gpu": Preset(
         steps=60_000,
+        weights=_SMALL,
         shape=Shape(512, 12, 8, 750, 256, 4, 8),
         pieces=4_000,
         seconds=40,

@@ -18,6 +18,7 @@ from moshi.models.lm import LMModel
 from models.audio import first_audible, resample, to_float32
 from models.duplex import DuplexEngine
 from models.duplex_batch import Sampling
+from models.duplex_call import Call
 from models.moshi_text import MoshiText
 from models.telugu.spoken import speakable
 from models.telugu.standard import te_std
@@ -132,17 +133,20 @@ def ask(
     return answers
 
 
+def join(engine: DuplexEngine, lm: LMModel, count: int) -> list[Call]:
+    """So many calls; voices and emotions of the agent take turns, where `lm` has any."""
+    known = [] if lm.condition_provider is None else list(lm.condition_provider.conditioners)
+    if not {"voice", "emotion"} <= set(known):
+        return [engine.join() for _ in range(count)]
+    return [
+        engine.join(VOICES[i % len(VOICES)].id, EMOTIONS[i % len(EMOTIONS)]) for i in range(count)
+    ]
+
+
 def _ask_together(
     engine: DuplexEngine, lm: LMModel, text: MoshiText, asked: list[Question], seconds: float
 ) -> list[Answer]:
-    known = [] if lm.condition_provider is None else list(lm.condition_provider.conditioners)
-    conditioned = {"voice", "emotion"} <= set(known)
-    calls = [
-        engine.join(VOICES[i % len(VOICES)].id, EMOTIONS[i % len(EMOTIONS)])
-        if conditioned
-        else engine.join()
-        for i in range(len(asked))
-    ]
+    calls = join(engine, lm, len(asked))
     size, waiting = engine.frame_size, round(seconds * engine.sample_rate)
     ticks = max(-(-(len(question.pcm) + waiting) // size) for question in asked) + 1
     tokens: list[list[int]] = [[] for _ in asked]
