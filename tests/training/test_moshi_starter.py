@@ -1,6 +1,6 @@
 """The shipped speech-to-speech model: it speaks Telugu, in time, and says what it writes.
 
-Whether it answers what was asked is in its card (hardly), and not held here.
+How often it answers what was asked is in its card, and not held here.
 """
 
 from pathlib import Path
