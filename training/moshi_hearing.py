@@ -15,7 +15,7 @@ from torch import Tensor
 
 from models import codec as codecs
 from models.audio import to_float32
-from models.moshi_text import MoshiText
+from models.moshi_text import PADDING, MoshiText
 from models.telugu.wer import Errors
 from training.duplex_dialogue import FRAME
 from training.moshi_codes import TAIL
@@ -68,6 +68,9 @@ class HearingExam:
 def write(network: Trainee, heard: list[np.ndarray]) -> list[list[int]]:
     """Text tokens that the model finds likeliest, from the first frame until `ANSWER` after.
 
+    Who has written nothing when the codes are over is made to begin: what is examined is what was
+    understood, and a beginning that may come in any of ten frames is likeliest in none.
+
     Args:
         network: in evaluation mode.
         heard: the codes of each question, int64 [K, S].
@@ -81,10 +84,15 @@ def write(network: Trainee, heard: list[np.ndarray]) -> list[list[int]]:
     nobody = (None,) * len(heard)
     conditions = network.conditions(nobody, nobody)
     fused = None if conditions is None or lm.fuser is None else lm.fuser.get_sum(conditions)
+    over = torch.tensor([question.shape[1] for question in heard], device=lm.device)
+    begun = torch.zeros_like(over, dtype=torch.bool)
     tokens: list[Tensor] = []
     with no_compile(), lm.transformer.streaming(len(heard)):
         for step in range(longest):
             _, logits = lm.forward_text(given[:, :, step : step + 1], fused)
-            tokens.append(logits[:, 0, 0].argmax(-1))
+            likely = logits[:, 0, 0].clone()  # [N, card]
+            likely[(step >= over) & ~begun, PADDING] = float("-inf")
+            tokens.append(likely.argmax(-1))
+            begun |= (tokens[-1] != PADDING) & (step >= over - TAIL)
             given[:, 0, step + 1] = tokens[-1]
     return torch.stack(tokens, 1).tolist()

@@ -15,7 +15,7 @@ from models.audio import to_float32
 from models.duplex import DuplexEngine
 from models.duplex_batch import Sampling
 from models.moshi_config import build
-from models.moshi_text import MoshiText
+from models.moshi_text import PADDING, MoshiText
 from tests.training.tiny_dialogues import NoiseDialogues, write_codec
 from tests.training.words import WORDS
 from training.average import Average
@@ -279,3 +279,14 @@ def test_what_it_writes_is_what_it_would_learn_to_write(trainee: Trainee) -> Non
             _, logits = trainee.lm.forward_text(given, fused)
         assert logits[0, 0].argmax(-1).tolist() == tokens
     assert len(set(written[0])) > 3
+
+
+def test_who_would_write_nothing_is_made_to_begin(trainee: Trainee) -> None:
+    always = torch.nn.Linear(trainee.lm.dim, trainee.lm.text_card)
+    always.weight.data.zero_()
+    always.bias.data.zero_()[PADDING] = 6.0
+    trainee.lm.text_linear = always
+    rng = np.random.default_rng(4)
+    heard = [rng.integers(0, 16, (8, frames)) for frames in (9, 14)]
+    for tokens, question in zip(write(trainee.eval(), heard), heard, strict=True):
+        assert [n for n, token in enumerate(tokens) if token != PADDING] == [question.shape[1]]
