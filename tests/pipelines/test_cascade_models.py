@@ -34,15 +34,15 @@ def voice(monkeypatch: pytest.MonkeyPatch) -> Voice:
 
 
 def test_the_voice_loads_while_the_others_do(voice: Voice, monkeypatch: pytest.MonkeyPatch) -> None:
-    other = threading.Event(), threading.Event()
+    one, other = threading.Event(), threading.Event()
 
     def meet(mine: threading.Event, theirs: threading.Event, value: object) -> object:
         mine.set()
         assert theirs.wait(LONG), "they were loaded one after the other"
         return value
 
-    monkeypatch.setattr(cascade_models, "_synthesizer", lambda _: meet(*other, voice))
-    monkeypatch.setattr(cascade_models, "_llama", lambda _: meet(*reversed(other), None))
+    monkeypatch.setattr(cascade_models, "_synthesizer", lambda _: meet(one, other, voice))
+    monkeypatch.setattr(cascade_models, "_llama", lambda _: meet(other, one, None))
     parts: list[tuple[str, float]] = []
     models = cascade_models.load_cascade(CascadeSettings(), lambda *part: parts.append(part))
     assert models.synthesizer is voice
