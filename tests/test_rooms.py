@@ -44,7 +44,7 @@ ONLY = {
     "uvicorn": ("pipelines/run.py", "pipelines/server*.py"),
     "espeakng_loader": ("models/espeak*.py",),
     "typer": ("maata/cli.py", "maata/errors.py", "maata/recipes.py"),
-    "ctranslate2": ("models/*.py", "pipelines/engines.py", "training/*.py"),
+    "ctranslate2": ("models/*.py", "pipelines/engine_checks.py", "training/*.py"),
     "torch": ("models/*.py", "training/*.py"),
     "soxr": ("models/audio.py",),
     "ray": ("pipelines/cluster/*.py",),
