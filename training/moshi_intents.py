@@ -5,6 +5,7 @@ should have been understood; the intent says it outright. Asked at the beginning
 it and then says something else (docs/decisions.md). Knows nothing of networks.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -43,12 +44,7 @@ def _before(asked: Asked) -> range:
 
 def _during(asked: Asked, dialogue: CodedDialogue) -> range:
     """Every few steps of the answer, until the caller speaks again."""
-    again = [word.start for word in dialogue.user_words if word.start >= asked.end]
-    until = min(again, default=None)
-    said = [
-        word.end
-        for word in dialogue.agent_words
-        if asked.answer <= word.start and (until is None or word.start < until)
-    ]
-    last = max(said, default=0) if until is None else min(max(said, default=0), until)
+    again = min((w.start for w in dialogue.user_words if w.start >= asked.end), default=math.inf)
+    said = (w.end for w in dialogue.agent_words if asked.answer <= w.start < again)
+    last = int(min(max(said, default=0), again))
     return range(asked.answer // FRAME + KEPT, last // FRAME, KEPT)

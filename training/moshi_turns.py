@@ -7,7 +7,9 @@ no dialogue has; here there are enough cases to compare two models. Knows nothin
 
 import statistics
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import count as numbers
+from itertools import islice
 
 import numpy as np
 import torch
@@ -47,7 +49,7 @@ class CutIn:
 
     first: np.ndarray
     second: np.ndarray
-    onset: int | None = field(default=None)  # of the second, once it is known
+    onset: int | None = None  # of the second, once it is known
 
     def frame(self, start: int, size: int, heard: np.ndarray) -> np.ndarray:
         """What is said next, when `heard` float32 [start] has been heard."""
@@ -80,46 +82,42 @@ class CutIn:
 
 def hesitations(count: int, seed: int = 0) -> list[Hesitation]:
     """Questions in a quiet room with one pause of `PAUSE_MS`."""
-    found: list[Hesitation] = []
-    for dialogue in _dialogues(seed, Mix.plain(pause=1.0), turns=1):
-        for event in dialogue.events:
-            length = event.end - event.start
-            if event.kind == "pause" and PAUSE_MS[0] * _MS <= length <= PAUSE_MS[1] * _MS:
-                found.append(Hesitation(dialogue.user[: dialogue.exchanges[0].question_end], event))
-        if len(found) >= count:
-            break
-    return found[:count]
+    shortest, longest = (ms * _MS for ms in PAUSE_MS)
+    found = (
+        Hesitation(dialogue.user[: dialogue.exchanges[0].question_end], event)
+        for dialogue in _dialogues(seed, Mix.plain(pause=1.0), turns=1)
+        for event in dialogue.events
+        if event.kind == "pause" and shortest <= event.end - event.start <= longest
+    )
+    return list(islice(found, count))
 
 
 def cut_ins(count: int, seed: int = 0) -> list[CutIn]:
     """Pairs of questions of one caller in a quiet room."""
-    found: list[CutIn] = []
-    for dialogue in _dialogues(seed, Mix.plain(), turns=2):
-        if len(dialogue.exchanges) == 2:
-            first, second = dialogue.exchanges
-            pcm = dialogue.user
-            said = pcm[second.question_start : second.question_end]
-            found.append(CutIn(pcm[: first.question_end], said))
-        if len(found) >= count:
-            break
-    return found
+    pairs = (
+        (dialogue.user, *dialogue.exchanges)
+        for dialogue in _dialogues(seed, Mix.plain(), turns=2)
+        if len(dialogue.exchanges) == 2
+    )
+    return [
+        CutIn(pcm[: first.question_end], pcm[second.question_start : second.question_end])
+        for pcm, first, second in islice(pairs, count)
+    ]
 
 
 def _dialogues(seed: int, mix: Mix, turns: int) -> Iterator[SpokenDialogue]:
     source = DialogueSource(seed, _LONGEST, callers="held_out", mix=mix, turns=turns)
-    number = 0
-    while True:
-        yield source.dialogue(number)
-        number += 1
+    return map(source.dialogue, numbers())
 
 
 def take_turns(mimi: MimiModel, lm: LMModel, count: int) -> dict[str, float]:
     """The figures of `count` pauses and `count` cut-ins; both models in evaluation mode.
 
-    `pause_kept`: share of pauses in which nothing was said; `pause_silent`: those whose question
-    had no answer at all; `cut_in_stopped`: share of the answers that were cut in on and silent
-    within `STOPPED_MS`; `cut_in_ms`: the median until silence; `cut_in_none`: share of the calls in
-    which no answer was running when it was to be cut in on.
+    `pause_kept`: share of questions with a pause into which nothing was said, from the pause until
+    they were over; `pause_silent`: those that had no answer at all; `cut_in_stopped`: share of the
+    answers that were cut in on and silent within `STOPPED_MS`; `cut_in_ms`: the median until
+    silence; `cut_in_none`: share of the calls in which no answer was running when it was to be cut
+    in on.
     """
     state = torch.get_rng_state()  # the engine seeds torch's generator
     engine = DuplexEngine(mimi, lm, slots=min(SLOTS, count), sampling=SAMPLING)
@@ -140,7 +138,8 @@ def _pauses(asked: list[Hesitation], answers: list[np.ndarray]) -> dict[str, flo
     kept = silent = 0
     for one, heard in zip(asked, answers, strict=True):
         pieces = audible(heard, RATE)
-        kept += not any(p.start < one.pause.end and p.end > one.pause.start for p in pieces)
+        # Until the question is over: what a pause set off may be heard when it has just ended.
+        kept += not any(p.start < len(one.pcm) and p.end > one.pause.start for p in pieces)
         silent += not any(p.end > len(one.pcm) for p in pieces)
     return {
         "pause_kept": round(kept / len(asked), 4),
