@@ -2,9 +2,12 @@
 
 The text stream has one token a frame, most of them padding (Défossez et al. 2024, "Moshi", section
 3.4.4). 3 is padding, 0 the last padding before a word, and the id after the last piece starts the
-sequence; all three are structure, never text. Knows nothing of frames, times or networks.
+sequence; all three are structure, never text. A tokenizer may bring pieces that name what a caller
+wants: a model writes one in the frame before an answer, and nobody is shown it. Knows nothing of
+frames, times or networks.
 """
 
+import re
 import unicodedata
 from collections.abc import Iterable
 from functools import cached_property
@@ -16,6 +19,12 @@ from models.telugu.captions import piece_bytes
 
 # `existing_text_end_padding_id` and `existing_text_padding_id` of moshi/models/lm.py (0.2.13).
 END_OF_PADDING, PADDING = 0, 3
+_INTENT = re.compile(r"<intent:(.+)>")
+
+
+def intent_piece(intent: str) -> str:
+    """How a tokenizer's piece for an intent is called."""
+    return f"<intent:{intent}>"
 
 
 class TokenizerInvalid(ValueError):
@@ -71,6 +80,12 @@ class MoshiText:
         silent, name = self._silent, self._processor.id_to_piece
         return [b"" if silent(id_) else piece_bytes(name(id_)) for id_ in range(self.card)]
 
+    @cached_property
+    def intents(self) -> dict[str, int]:
+        """The id of every intent that has a piece; empty for a tokenizer without such pieces."""
+        named = ((_INTENT.fullmatch(self._processor.id_to_piece(i)), i) for i in range(self.card))
+        return {match[1]: id_ for match, id_ in named if match and self._silent(id_)}
+
     def encode(self, text: str) -> list[int]:
         """Ids of a word (or several), never one of the structure's; "" and spaces give none."""
         ids = self._processor.encode(unicodedata.normalize("NFC", text.strip()))
@@ -81,6 +96,11 @@ class MoshiText:
         pieces = self.pieces
         data = b"".join(pieces[id_] for id_ in ids if 0 <= id_ < len(pieces))
         return data.decode("utf-8", "ignore").strip()
+
+    def intent(self, ids: Iterable[int]) -> str:
+        """The first intent that a stream names; "" where it names none."""
+        names = {id_: name for name, id_ in self.intents.items()}
+        return next((names[id_] for id_ in ids if id_ in names), "")
 
     def falls_to_bytes(self, text: str) -> float:
         """Share of the text's tokens that are single bytes, 0..1."""

@@ -12,12 +12,14 @@ class Mix:
 
     # Both are what a model learns slowest, and what a caller minds most.
     pause: float = 0.45  # a question of three words or more
-    interruption: float = 0.35  # an answer long enough
+    interruption: float = 0.45  # an answer long enough
     overlap: float = 0.12  # the start of a question after an answer
     silence: float = 0.1  # the same
     late: float = 0.1  # an answer, or a stop, that lets itself be waited for
     agent_backchannel: float = 0.06  # a question long enough
-    user_backchannel: float = 0.2  # an answer long enough
+    # An answer long enough. Two frames into the caller's voice nobody can tell it from an
+    # interruption: the more there are, the later a model gives way.
+    user_backchannel: float = 0.06
     nobody: float = 0.02  # a dialogue in which nobody calls, only noise
     greeting: float = 1.0  # a conversation that the composer opens (three in ten)
     noise: float = 0.3  # a dialogue with sounds that are no speech

@@ -22,10 +22,12 @@ SILENCE = (2_000, 4_000)
 # the caller's sentence, and a model that was not sure in time would never answer.
 LATE = (700, 1_500)
 OVERLAP = (80, 350)  # how much of an answer is still to come when the caller begins
-# From the first word of an interruption to the agent's last sample. Were every stop prompt, whoever
-# is still spoken to after the longest could only be acknowledged, and would go on to the end.
-STOPPING = (160, 320)
-LATE_STOPPING = (320, 900)
+# From the first word of an interruption to the agent's last sample. In a call what a model says is
+# heard two frames (160 ms) later than here: it hears a frame when it is over, and its acoustic
+# codes come one after the first. Were every stop prompt, whoever is still spoken to after the
+# longest could only be acknowledged, and would go on to the end.
+STOPPING = (80, 160)
+LATE_STOPPING = (160, 700)
 ACKNOWLEDGED = 600  # an acknowledgement comes so far from either end of what it answers
 TAIL = 400  # the least silence behind the last word: it is heard that the agent has ended
 

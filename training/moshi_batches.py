@@ -29,7 +29,7 @@ def row(dialogue: CodedDialogue, text: MoshiText, hearing_delay: int) -> np.ndar
     words may come too late to be named.
     """
     frames = dialogue.codes.shape[1]
-    agent = whole(said(dialogue.agent_words, text), frames)
+    agent = whole(said(dialogue.agent_words, text, dialogue.asked), frames)
     user = interleave(heard(dialogue.user_words, text, hearing_delay), frames, announce=False)
     return np.concatenate([agent[None], dialogue.codes.astype(np.int64), user.tokens[None]])
 
@@ -45,7 +45,7 @@ def listening_row(
     heard_frames = dialogue.codes.shape[1]
     frames = min(dialogue.frames, heard_frames + answer)
     found = np.full((len(dialogue.codes) + 2, frames), BEYOND, np.int64)
-    found[0] = interleave(said(dialogue.agent_words, text), frames).tokens
+    found[0] = interleave(said(dialogue.agent_words, text, dialogue.asked), frames).tokens
     codes = dialogue.codes.astype(np.int64)
     found[1:-1, :heard_frames] = np.where(codes == UNHEARD, BEYOND, codes)
     words = heard(dialogue.user_words, text, hearing_delay)

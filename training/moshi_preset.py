@@ -96,6 +96,7 @@ class Preset(Schedule):
     base: str = ""  # weights address of a Moshi to start from, instead of `shape`
     lora: Lora | None = None
     pieces: int = 3_000  # of the text tokenizer
+    announce: bool = True  # a new tokenizer has a piece for every intent besides, see moshi_streams
     weights: LossWeights = field(default_factory=LossWeights)
     hearing_delay: int = 2  # frames after the end of a word in which it must be known
     # Share of the input tokens of dialogues that are left out: a model that has its whole history
@@ -128,6 +129,7 @@ _HUB = Preset(
     base="hf://kyutai/moshiko-pytorch-bf16",
     lora=Lora(),
     pieces=32_000,
+    announce=False,
     weights=LossWeights(hearing=0.2, user=0.0, letters=0.0, taught=0.0, intent=0.0),
     hidden=0.0,
     seconds=100,  # as published

@@ -52,6 +52,7 @@ class Answer:
     question: Question
     text: str
     speech: np.ndarray  # float32 [T] at 24 kHz, from the question's first sample on
+    named: str = ""  # the intent that was written before the answer, where one was
 
     @property
     def fit(self) -> bool:
@@ -164,13 +165,20 @@ def _ask_together(
         call.leave()
     silence = np.zeros(0, np.float32)
     return [
-        Answer(question, text.decode(tokens[i]), np.concatenate([silence, *speech[i]]))
+        Answer(
+            question,
+            text.decode(tokens[i]),
+            np.concatenate([silence, *speech[i]]),
+            text.intent(tokens[i]),
+        )
         for i, question in enumerate(asked)
     ]
 
 
 def score(answers: list[Answer], transcribe: Transcribe | None) -> dict[str, float]:
     """The figures of a set of answers; rates are fractions, `response_ms` is the median.
+
+    `misnamed`: another intent than the question's was named, or none; of a model that names any.
 
     `cer_speech` needs a recogniser, and a text to be held against: it is 1 without any.
     """
@@ -180,6 +188,9 @@ def score(answers: list[Answer], transcribe: Transcribe | None) -> dict[str, flo
         "unfitting": round(1 - statistics.fmean(answer.fit for answer in answers), 4),
         "silent": round(statistics.fmean(answer.response is None for answer in answers), 4),
     }
+    if any(answer.named for answer in answers):
+        wrong = (answer.named != answer.question.intent for answer in answers)
+        figures["misnamed"] = round(statistics.fmean(wrong), 4)
     late = [answer.response for answer in answers if answer.response is not None]
     figures["early"] = round(sum(samples < 0 for samples in late) / len(answers), 4)
     if late:

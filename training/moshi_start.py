@@ -19,6 +19,7 @@ from models import adapters, adapters_lora, moshi_checkpoint
 from models.moshi_config import Config, build, with_conditioners
 from models.moshi_text import MoshiText
 from models.weights import resolve
+from training.dialogues import intent_numbers
 from training.moshi_budget import TextBudgetExceeded, gate
 from training.moshi_preset import Lora, Preset
 from training.moshi_streams import SpokenWord
@@ -133,7 +134,8 @@ def _tokenizer(preset: Preset, data: Path, out: Path) -> tuple[MoshiText, Path]:
     found = sorted(out.glob("tokenizer_spm_*_te.model"))
     if found:
         return MoshiText.load(found[0]), found[0]
-    model = train(training_texts(data, seeds=2), preset.pieces)
+    intents = tuple(intent_numbers()) if preset.announce else ()
+    model = train(training_texts(data, seeds=2), preset.pieces, intents)
     text = MoshiText.parse(model)
     path = out / file_name(text)
     path.with_suffix(".part").write_bytes(model)

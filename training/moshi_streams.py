@@ -2,13 +2,14 @@
 
 A frame is 1,920 samples at 24 kHz (12.5 Hz). A word's first token lies in the frame in which the
 word starts, the others follow frame by frame; between words there is padding (3), and the last
-padding before a word says that one comes (0) (Défossez et al. 2024, "Moshi", section 3.4.4). Knows
-nothing of tokenizers' files or networks.
+padding before a word says that one comes (0) (Défossez et al. 2024, "Moshi", section 3.4.4). Before
+an answer it may say what the caller wants: written down, it is not forgotten while the answer is
+(docs/decisions.md). Knows nothing of tokenizers' files or networks.
 """
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -33,12 +34,22 @@ class SpokenWord(Protocol):
     def end(self) -> int: ...
 
 
+class Answered(Protocol):
+    """What was asked for, and the sample (24 kHz) in which the answer begins."""
+
+    @property
+    def intent(self) -> str: ...
+    @property
+    def answer(self) -> int: ...
+
+
 @dataclass(frozen=True)
 class TimedTokens:
     """The tokens of one word, and the frame its first one belongs to."""
 
     frame: int
     tokens: tuple[int, ...]
+    announced: int = END_OF_PADDING  # by what id in the frame before
 
 
 @dataclass(frozen=True)
@@ -50,9 +61,19 @@ class TextStream:
     unplaced: int  # tokens left over when the frames were used up
 
 
-def said(words: Iterable[SpokenWord], text: MoshiText) -> list[TimedTokens]:
-    """Each word at the frame in which its sound begins: what the agent writes while it speaks."""
-    return _timed((word.start // FRAME, word, text) for word in words)
+def said(
+    words: Iterable[SpokenWord], text: MoshiText, asked: Iterable[Answered] = ()
+) -> list[TimedTokens]:
+    """Each word at the frame in which its sound begins: what the agent writes while it speaks.
+
+    An answer's first word is announced by the piece of what was `asked`, where there is one.
+    """
+    timed = _timed((word.start // FRAME, word, text) for word in words)
+    for one in asked:
+        first = next((i for i, t in enumerate(timed) if t.frame >= one.answer // FRAME), None)
+        if first is not None and one.intent in text.intents:
+            timed[first] = replace(timed[first], announced=text.intents[one.intent])
+    return timed
 
 
 def heard(words: Iterable[SpokenWord], text: MoshiText, delay: int) -> list[TimedTokens]:
@@ -78,17 +99,17 @@ def interleave(words: Sequence[TimedTokens], frames: int, *, announce: bool = Tr
         announce: mark the padding before a word, as Moshi does for its own text.
     """
     tokens = np.full(frames, PADDING, np.int64)
-    waiting: deque[tuple[int, int]] = deque()  # token, frames it is late
+    waiting: deque[tuple[int, int, int]] = deque()  # token, its frame, what announces it
     latest, at = 0, 0
     for frame in range(frames):
         while at < len(words) and words[at].frame <= frame:
-            waiting.extend((token, words[at].frame + i) for i, token in enumerate(words[at].tokens))
-            at += 1
+            word, at = words[at], at + 1
+            waiting.extend((t, word.frame + i, word.announced) for i, t in enumerate(word.tokens))
         if waiting:
-            token, due = waiting.popleft()
+            token, due, announced = waiting.popleft()
             latest = max(latest, frame - due)
             if announce and frame and tokens[frame - 1] == PADDING:
-                tokens[frame - 1] = END_OF_PADDING
+                tokens[frame - 1] = announced
             tokens[frame] = token
     return TextStream(tokens, latest, len(waiting) + sum(len(w.tokens) for w in words[at:]))
 

@@ -9,12 +9,12 @@ Moshi expects. Knows nothing of networks or audio.
 
 import io
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import sentencepiece
 
-from models.moshi_text import MoshiText
+from models.moshi_text import MoshiText, intent_piece
 from training import corpus
 from training.dialogues import Composer
 
@@ -35,9 +35,10 @@ def training_texts(data: Path, seeds: int) -> list[str]:
     return texts
 
 
-def train(texts: Iterable[str], pieces: int) -> bytes:
+def train(texts: Iterable[str], pieces: int, intents: Sequence[str] = ()) -> bytes:
     """The serialized SentencePiece model; at most `pieces` ids, fewer if the text has no more.
 
+    Every one of the `intents` gets an id besides: no text is read as one, none decodes to any.
     The same texts give the same model. Raises ValueError for fewer pieces than the alphabet needs.
     """
     if pieces < SMALLEST:
@@ -47,7 +48,7 @@ def train(texts: Iterable[str], pieces: int) -> bytes:
         sentence_iterator=(unicodedata.normalize("NFC", text) for text in texts),
         model_writer=model,
         model_type="unigram",
-        vocab_size=pieces,
+        vocab_size=pieces + len(intents),
         hard_vocab_limit=False,
         character_coverage=1.0,
         byte_fallback=True,
@@ -60,6 +61,7 @@ def train(texts: Iterable[str], pieces: int) -> bytes:
         bos_id=1,
         eos_id=2,
         pad_id=3,
+        control_symbols=[intent_piece(intent) for intent in intents],
         num_threads=1,  # the sums of the EM steps depend on how the text is divided
         minloglevel=2,
     )

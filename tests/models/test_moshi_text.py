@@ -50,6 +50,24 @@ def test_captions_read_a_stream_with_its_structure(text: MoshiText) -> None:
     assert text.decode([*stream, *words[2], text.start]) == "నమస్కారం ఫోన్‌లో వినండి."
 
 
+def test_an_intent_is_written_and_never_shown(model: bytes) -> None:
+    plain = MoshiText.parse(model)
+    named = MoshiText.parse(train(SENTENCES, 600, ["food.tea", "sum.add"]))
+    assert plain.intents == {}
+    assert list(named.intents) == ["food.tea", "sum.add"]
+    tea, add = named.intents.values()
+    assert PADDING < tea < add < named.card
+    # What a caller or an agent says is never read as one.
+    assert not {tea, add} & set(named.encode("<intent:food.tea> sum.add"))
+    stream = [PADDING, add, *named.encode(WORDS[0]), PADDING, tea, *named.encode(WORDS[1])]
+    assert named.decode(stream) == f"{WORDS[0]} {WORDS[1]}"
+    captions = CaptionStream(named.pieces)
+    shown = "".join(captions.token(id_) for id_ in stream)
+    assert shown + captions.flush() == f"{WORDS[0]} {WORDS[1]}"
+    assert named.intent(stream) == "sum.add"
+    assert named.intent([PADDING, *named.encode(WORDS[0])]) == ""
+
+
 def test_structure_has_no_bytes(text: MoshiText) -> None:
     assert text.pieces[:4] == [b"", b"", b"", b""]
     assert all(piece for piece in text.pieces[4:])

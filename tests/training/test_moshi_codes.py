@@ -98,6 +98,20 @@ def test_what_is_only_heard_is_answered_in_writing(
     assert np.array_equal(cut[1:17], whole[1:17, : cut.shape[1]])
 
 
+def test_what_was_asked_is_written_before_the_answer(
+    coded: CodedDialogues, questions: CodedDialogues
+) -> None:
+    text = MoshiText.parse(train([f"{a} {b}" for a in WORDS for b in WORDS], 500, INTENTS))
+    for number in range(2):
+        asked = text.intents[INTENTS[number]]
+        spoken = row(coded[number], text, 2)[0]
+        written = listening_row(questions[number], text, 2, answer=500)[0]
+        for stream, dialogue in ((spoken, coded[number]), (written, questions[number])):
+            answer = dialogue.asked[0].answer
+            first = min(w.start for w in dialogue.agent_words if w.start >= answer) // 1920
+            assert np.flatnonzero(stream == asked).tolist() == [first - 1]
+
+
 def test_nothing_is_said_in_a_batch_of_questions(
     questions: CodedDialogues, text: MoshiText
 ) -> None:

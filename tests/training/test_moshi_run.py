@@ -21,7 +21,7 @@ from tests.models.test_moshi_checkpoint import text_logits
 from tests.training.runs import rows
 from tests.training.tiny_dialogues import write_codec
 from training import moshi, moshi_start
-from training.dialogues import Composer
+from training.dialogues import Composer, intent_numbers
 from training.moshi_budget import TextBudgetExceeded
 from training.moshi_exam import TESTS
 from training.moshi_preset import PRESETS, Lora, Preset
@@ -102,7 +102,9 @@ def test_the_export_is_a_moshi_that_calls_can_use(finished: Path, place: Path) -
     lm = load(info)
     names = {name for name, _ in lm.named_parameters()}
     assert not any("head" in name for name in names)  # the training's own are gone
-    assert MoshiText.load(info.tokenizer).card == lm.text_card
+    text = MoshiText.load(info.tokenizer)
+    assert text.card == lm.text_card
+    assert list(text.intents) == list(intent_numbers())
     stock = loaders.get_moshi_lm(
         info.moshi_weights, copy.deepcopy(info.lm_config), dtype=torch.float32
     )

@@ -13,6 +13,7 @@ from models.moshi_text import END_OF_PADDING, PADDING, MoshiText
 from training.dialogues import Composer
 from training.duplex_dialogue import Word
 from training.moshi_budget import RATE, TextBudget, TextBudgetExceeded, gate, measure
+from training.moshi_codes import Asked
 from training.moshi_streams import (
     FRAME,
     TextDoesNotFit,
@@ -200,6 +201,27 @@ def test_said_starts_with_the_sound_and_heard_follows_it(
     assert [word.frame for word in heard(two_words, telugu, 0)] == [5, 10]
     assert [word.frame for word in heard(two_words, telugu, 2)] == [7, 12]
     assert said([Word("", 0, 10)], telugu) == []
+
+
+def test_an_answer_is_announced_by_what_was_asked(two_words: list[Word]) -> None:
+    texts = [*TELUGU, *(word.text for word in two_words)]
+    text = MoshiText.parse(train(texts * 20, 600, ["weather.rain"]))
+    rain = text.intents["weather.rain"]
+    greeting = Word("నాకు", 0, FRAME)
+    words = [greeting, *(Word(w.text, w.start + FRAME, w.end + FRAME) for w in two_words)]
+    first = words[1].start  # the answer may begin a little before its first word
+    asked = Asked("weather.rain", end=2 * FRAME, answer=first - 100)
+    timed = said(words, text, [asked])
+    assert [word.announced for word in timed] == [END_OF_PADDING, rain, END_OF_PADDING]
+    stream = interleave(timed, 20).tokens
+    assert stream[first // FRAME - 1] == rain
+    assert (stream == rain).sum() == 1
+    assert text.decode(stream) == " ".join(word.text for word in words)
+    # Nobody authored it; nobody answered it.
+    for other in (Asked("tool.song", 0, first), Asked("weather.rain", 0, 15 * FRAME)):
+        assert {word.announced for word in said(words, text, [other])} == {END_OF_PADDING}
+    # The user's words are heard as they are.
+    assert rain not in interleave(heard(words, text, 2), 20, announce=False).tokens
 
 
 def test_budgets_are_pooled() -> None:
