@@ -1,10 +1,13 @@
-"""A bar with an estimate of the time left on a terminal; nothing on anything else.
+"""How far a run is, with an estimate of the time left: bars on a terminal, a line now and then
+in a file.
 
 Knows how far something is, not what it is.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from time import monotonic
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import (
@@ -15,6 +18,38 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+
+EVERY = 30.0  # seconds from one line to the next
+
+
+class Progressing(Protocol):
+    """Who is told how far something is."""
+
+    def show(self, what: str, done: int, total: int) -> None:
+        """`done` of `total` of it."""
+        ...
+
+
+class Lines:
+    """A line at the first word, one every `EVERY` seconds, and one when all is done."""
+
+    def __init__(self, console: Console, now: Callable[[], float] = monotonic) -> None:
+        """`now`: seconds on a monotonic clock."""
+        self._console, self._now = console, now
+        self._begun: dict[str, tuple[float, int]] = {}  # when, and what was done by then
+        self._told: dict[str, float] = {}
+
+    def show(self, what: str, done: int, total: int) -> None:
+        """`done` of `total` of it."""
+        at = self._now()
+        begun, before = self._begun.setdefault(what, (at, done))
+        if at - self._told.get(what, at - EVERY) < EVERY and done < total:
+            return
+        self._told[what] = at
+        line = f"{what}: {done} of {total}"
+        if before < done < total:
+            line += f", about {(at - begun) / (done - before) * (total - done):.0f} s left"
+        self._console.print(line, markup=False, highlight=False)
 
 
 class Bars:
@@ -32,8 +67,11 @@ class Bars:
 
 
 @contextmanager
-def bars(console: Console) -> Iterator[Bars]:
-    """Bars on `console` until the block ends."""
+def bars(console: Console) -> Iterator[Progressing]:
+    """Bars on `console` until the block ends; lines, where it is no terminal."""
+    if not console.is_terminal:
+        yield Lines(console)
+        return
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -42,5 +80,5 @@ def bars(console: Console) -> Iterator[Bars]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+    with Progress(*columns, console=console) as progress:
         yield Bars(progress)

@@ -27,7 +27,7 @@ from benchmarks.judge.judge import JudgeError
 from benchmarks.sound.dnsmos import Dnsmos, DnsmosMissing
 from benchmarks.sound.voice import VoiceMissing, Voices
 from benchmarks.suite.environment import environment, hardware
-from benchmarks.suite.progress import Bars, bars
+from benchmarks.suite.progress import Progressing, bars
 from benchmarks.voice.ears import Ears
 from benchmarks.voice.figures import OURS, STAND_IN, figures
 from benchmarks.voice.plan import SET, TOGETHER, VOICE_IDS, Plan, VoiceError, plan_of
@@ -40,7 +40,7 @@ from models.espeak import EspeakMissing
 _BATCH = 32  # readings watched between two signs of life
 
 
-def measure(plan: Plan, ears: Ears, show: Bars) -> None:
+def measure(plan: Plan, ears: Ears, show: Progressing) -> None:
     """Reads and watches what has no row yet. Raises ReaderError, JudgeError, EspeakMissing."""
     plan.out.mkdir(parents=True, exist_ok=True)
     there = {row.key for row in read_rows(plan.out)}
@@ -64,7 +64,7 @@ def _reader(name: str, plan: Plan) -> Reader:
 
 
 def _read(
-    plan: Plan, reader: Reader, ears: Ears, at_once: int, there: set[Any], show: Bars
+    plan: Plan, reader: Reader, ears: Ears, at_once: int, there: set[Any], show: Progressing
 ) -> None:
     batches = list(plan.batches(at_once))
     what = f"{reader.name}, {at_once} at once"
@@ -82,7 +82,7 @@ def _read(
     show.show(what, len(batches), len(batches))
 
 
-def _watch(plan: Plan, reader: HostedReader, there: set[Any], show: Bars) -> None:
+def _watch(plan: Plan, reader: HostedReader, there: set[Any], show: Progressing) -> None:
     clauses = plan.watched()
     left = [
         c for c in clauses if ("watch", c["text"], c["voice"], c["emotion"], c["seed"]) not in there
