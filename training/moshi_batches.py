@@ -112,7 +112,7 @@ class EpochBatches(Sequence[Batch]):
 class Shuffled(Sequence[Batch]):
     """The batches of several parts of an epoch, by number."""
 
-    def __init__(self, parts: Sequence[EpochBatches], seed: int, epoch: int) -> None:
+    def __init__(self, parts: Sequence[Sequence[Batch]], seed: int, epoch: int) -> None:
         self._places = [(part, number) for part in parts for number in range(len(part))]
         np.random.default_rng((seed, epoch, 1)).shuffle(self._places)
 

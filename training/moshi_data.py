@@ -20,6 +20,7 @@ from training.moshi_codes import CodedDialogues, Encoder, Shard
 from training.moshi_network import Batch
 from training.moshi_preset import Listening, Preset
 from training.moshi_start import Aligned
+from training.moshi_written import WrittenBatches
 from training.utterances import progress_line
 
 # Nobody greets first or calls without a word: the caller's first question is what is heard.
@@ -129,11 +130,18 @@ class Sets:
         now, _ = self._heard_in(epoch)
         if self._heard is None or self._heard[0] != now:
             self._heard = now, [one.read(self._ahead) for one in now]
-        parts = [
+        parts: list[Sequence[Batch]] = [
             EpochBatches(heard, heard.frames, text, preset, epoch, listening=one.encoder.question)
             for one, heard in zip(*self._heard, strict=True)
         ]
+        if preset.written and not self.listening(epoch):
+            parts.append(self._written(epoch, text, streams=len(self._heard[1][0][0].codes)))
         return parts[0] if len(parts) == 1 else Shuffled(parts, preset.seed, epoch)
+
+    def _written(self, epoch: int, text: MoshiText, streams: int) -> WrittenBatches:
+        preset = self._preset
+        place = (preset.seed, epoch)
+        return WrittenBatches(text, streams, preset.frames_per_batch, preset.written, place)
 
     def stop(self) -> None:
         """Ends what is made ahead; whole shards stay."""

@@ -106,6 +106,8 @@ class Preset(Schedule):
     no_emotion: float = 0.2
     seconds: int = 20  # that a dialogue lasts at most
     set_size: int = 1_000  # dialogues of an epoch
+    # Batches of answers as text alone beside each epoch of dialogues, see moshi_written.
+    written: int = 0
     repeats: int = 2  # epochs in a row that hear one set, while the next is encoded
     sets: int = 40  # of them before the first one is heard again
     listening: Listening = field(default_factory=Listening)
@@ -151,6 +153,7 @@ PRESETS = {
         steps=5_400,
         weights=_SMALL,
         sets=9,
+        written=40,
         listening=Listening(sets=25),
         frames_per_batch=1_600,
         depth_share=0.3,
@@ -166,6 +169,7 @@ PRESETS = {
         set_size=10_000,
         repeats=10,
         sets=5,
+        written=20,
         listening=Listening(
             sets=2,
             size=25_000,
@@ -190,6 +194,7 @@ PRESETS = {
         seconds=40,
         set_size=10_000,
         sets=20,
+        written=20,
         listening=Listening(sets=20, size=20_000, frames_per_batch=16_000),
         frames_per_batch=32_000,
         learning_rate=6e-4,
@@ -207,6 +212,7 @@ PRESETS = {
         set_size=4,
         repeats=1,
         sets=1,
+        written=1,
         listening=Listening(sets=1, size=4, frames_per_batch=320),
         frames_per_batch=320,
         warmup=1,

@@ -1,0 +1,84 @@
+"""Answers as text alone: what a Moshi writes once it knows what the caller wants.
+
+An answer's dozen words cost two hundred frames of sound to learn, and a model that named the intent
+rightly still mixed up answers and sums. Without sound a batch has ten times as many of them. Their
+words are as far apart as spoken ones. Knows nothing of codecs or networks.
+"""
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from models.moshi_text import END_OF_PADDING, PADDING, MoshiText
+from training.dialogues import Composer
+from training.moshi_batches import FRAME_STEP
+from training.moshi_network import BEYOND, Batch
+from training.moshi_streams import TimedTokens, interleave
+
+LETTERS_A_FRAME = 0.83  # code points of espeak's Telugu at the dialogues' speed
+_SPREAD = 0.15  # of it, between answers
+# Frames before an answer. Never none: the first frame of a call is the same with and without sound.
+_BEFORE = (3, 6)
+_BEHIND = 4
+
+
+class WrittenBatches(Sequence[Batch]):
+    """Batches of answers, by number; no two epochs have the same."""
+
+    def __init__(
+        self, text: MoshiText, streams: int, frames: int, count: int, place: tuple[int, int]
+    ) -> None:
+        """`count` batches of `frames`, with 2 K `streams` of codes that nobody hears; the same ones
+        for the same `place`: a seed and an epoch."""
+        self._text, self._streams, self._frames = text, streams, frames
+        self._count, self._place = count, place
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, number: int) -> Batch:  # pyright: ignore
+        if not 0 <= number < len(self):
+            raise IndexError(f"batch {number} of {len(self)}")
+        rng = random.Random(repr((*self._place, number)))
+        composer = Composer(rng.randrange(2**32), noise=0.0, prompted=0.0)
+        rows: list[np.ndarray] = []
+        while len(rows) * _width(rows) <= self._frames:
+            rows += [
+                written(turn.intent.id, turn.reply, self._text, rng)
+                for turn in composer.conversation().turns
+                if turn.intent.spoken  # the others are what a recogniser makes of noise
+            ]
+        while len(rows) > 1 and len(rows) * _width(rows) > self._frames:
+            rows.pop()
+        return self._batch(rows)
+
+    def _batch(self, rows: list[np.ndarray]) -> Batch:
+        width = _width(rows)
+        codes = torch.full((len(rows), 1 + self._streams, width), BEYOND)
+        for place, row in zip(codes, rows, strict=True):
+            place[0, : len(row)] = torch.from_numpy(row)
+        nobody = (None,) * len(rows)
+        none = torch.zeros(0, dtype=torch.int64)
+        return Batch(codes, torch.full_like(codes[:, 0], BEYOND), none, nobody, nobody)
+
+
+def _width(rows: Sequence[np.ndarray]) -> int:
+    return -(-max((len(row) for row in rows), default=0) // FRAME_STEP) * FRAME_STEP
+
+
+def written(intent: str, reply: str, text: MoshiText, rng: random.Random) -> np.ndarray:
+    """The text stream of an answer, int64 [S]: padding, the intent's piece, words and gaps."""
+    speed = LETTERS_A_FRAME * rng.uniform(1 - _SPREAD, 1 + _SPREAD)
+    at = float(rng.randint(*_BEFORE))
+    words: list[TimedTokens] = []
+    for word in reply.split():
+        words.append(TimedTokens(int(at), tuple(text.encode(word))))
+        at += len(word) / speed
+    words[0] = replace(words[0], announced=text.intents.get(intent, END_OF_PADDING))
+    # Words of more tokens than frames are late: there is room for all of them.
+    tokens = interleave(words, int(at) + sum(len(word.tokens) for word in words)).tokens
+    last = int(np.flatnonzero(tokens != PADDING)[-1])
+    return np.pad(tokens[: last + 1], (0, _BEHIND), constant_values=PADDING)
