@@ -70,12 +70,9 @@ def test_the_recipe_notes_what_it_did(finished: Path) -> None:
     written = {f"{name}_written_{test}" for name in ("cer", "unfitting") for test in TESTS}
     assert written < set(heard)
     assert (heard["step"], scores["step"]) == (2, 4)  # first it listens, then it speaks too
-    assert [row["acoustic"] > 0 for row in rows(finished) if "total" in row] == [
-        False,
-        False,
-        True,
-        True,
-    ]
+    spoken = [row["acoustic"] > 0 for row in rows(finished) if "total" in row]
+    assert not any(spoken[:2])
+    assert any(spoken[2:])  # what is only written has no sound either
     for name in ("cer_text", "cer_speech", "unfitting", "early", "silent"):
         for test in ("seen", "unseen"):
             assert f"{name}_{test}" in scores
@@ -256,6 +253,6 @@ def test_a_base_of_another_codec_is_refused(place: Path, finished: Path, tmp_pat
 def test_a_vocabulary_too_small_does_not_train(
     place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(moshi_start, "train", lambda texts, pieces: train(["నమస్కారం అండి"], 500))
+    monkeypatch.setattr(moshi_start, "train", lambda texts, pieces, _: train(["నమస్కారం అండి"], 500))
     with pytest.raises(TextBudgetExceeded, match="would be dropped"):
         begin(place, tmp_path)
