@@ -4,7 +4,8 @@
 
 Prints some answers and, last, one JSON object. `cer_text`: the text against the nearest right
 answer; `cer_speech`: what the starter recogniser hears against the model's own text; `unfitting`:
-by the written key; `early`: it spoke before the question ended; the rest as in `moshi_turns.py`.
+by the written key; `misnamed`: it wrote another intent before it; `early`: it spoke before the
+question ended; the rest as in `moshi_score.py` and `moshi_turns.py`.
 Knows nothing of training.
 """
 

@@ -178,16 +178,20 @@ def _ask_together(
 def score(answers: list[Answer], transcribe: Transcribe | None) -> dict[str, float]:
     """The figures of a set of answers; rates are fractions, `response_ms` is the median.
 
-    `misnamed`: another intent than the question's was named, or none; of a model that names any.
-
-    `cer_speech` needs a recogniser, and a text to be held against: it is 1 without any.
+    `slots_unfitting`: of the questions whose answers repeat or compute with what they say;
+    `plain_unfitting`: of the others. `misnamed`: another intent than the question's was named, or
+    none; of a model that names any. `cer_speech` needs a recogniser, and a text to be held against:
+    it is 1 without any.
     """
     written = sum((answer.errors for answer in answers), Errors())
     figures = {
         "cer_text": round(written.rate, 4),
-        "unfitting": round(1 - statistics.fmean(answer.fit for answer in answers), 4),
+        "unfitting": _unfitting(answers),
         "silent": round(statistics.fmean(answer.response is None for answer in answers), 4),
     }
+    for name, wanted in (("plain_unfitting", False), ("slots_unfitting", True)):
+        if some := [answer for answer in answers if bool(answer.question.slots) == wanted]:
+            figures[name] = _unfitting(some)
     if any(answer.named for answer in answers):
         wrong = (answer.named != answer.question.intent for answer in answers)
         figures["misnamed"] = round(statistics.fmean(wrong), 4)
@@ -199,6 +203,10 @@ def score(answers: list[Answer], transcribe: Transcribe | None) -> dict[str, flo
         spoken = sum((_speech_errors(answer, transcribe) for answer in answers), Errors())
         figures["cer_speech"] = round(spoken.rate, 4) if spoken.length else 1.0
     return figures
+
+
+def _unfitting(answers: list[Answer]) -> float:
+    return round(1 - statistics.fmean(answer.fit for answer in answers), 4)
 
 
 def _speech_errors(answer: Answer, transcribe: Transcribe) -> Errors:
