@@ -1,8 +1,8 @@
 """Answers as text alone: what a Moshi writes once it knows what the caller wants.
 
 An answer's dozen words cost two hundred frames of sound to learn, and a model that named the intent
-rightly still mixed up answers and sums. Without sound a batch has ten times as many of them. Their
-words are as far apart as spoken ones. Knows nothing of codecs or networks.
+rightly still mixed up answers and sums. Without sound the depformer, which costs a step the most,
+has nothing to do. The words are as far apart as spoken ones. Knows nothing of codecs or networks.
 """
 
 import random
