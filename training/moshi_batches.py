@@ -155,7 +155,7 @@ def plan(frames: np.ndarray, per_batch: int, rng: np.random.Generator) -> list[l
     at = 0
     while at < len(order):
         # The longest of the next few is not always the first: the order is jittered.
-        width = _round_up(int(frames[order[at : at + 64]].max()))
+        width = round_up(int(frames[order[at : at + 64]].max()))
         rows = max(1, per_batch // width)
         batches.append([int(index) for index in order[at : at + rows]])
         at += rows
@@ -172,7 +172,7 @@ def collate(
     share: float,
 ) -> Batch:
     """Rows [2 + 2 K, S] -> a batch, padded with BEYOND; codes are learnt at `share` of steps."""
-    width = _round_up(max(r.shape[1] for r in rows))
+    width = round_up(max(r.shape[1] for r in rows))
     stacked = np.full((len(rows), rows[0].shape[0], width), BEYOND, np.int64)
     for place, r in zip(stacked, rows, strict=True):
         place[:, : r.shape[1]] = r
@@ -182,7 +182,8 @@ def collate(
     return Batch(together[:, :-1], together[:, -1], frames, tuple(voices), tuple(emotions))
 
 
-def _round_up(frames: int) -> int:
+def round_up(frames: int) -> int:
+    """To the next width that rows are padded to."""
     return -(-frames // FRAME_STEP) * FRAME_STEP
 
 

@@ -60,8 +60,9 @@ class Sets:
         Raises DatasetError for a manifest that cannot be read.
         """
         self._preset = preset
-        # Whose dialogues are given may speak another language than our questions.
+        # Whose dialogues are given may speak another language than our questions and answers.
         self._listening = preset.listening if manifest is None else Listening()
+        self._written = preset.written if manifest is None else 0
         longest = preset.seconds * RATE // FRAME * FRAME
         if manifest is None:
             source = DialogueSource(preset.seed, longest)
@@ -134,14 +135,14 @@ class Sets:
             EpochBatches(heard, heard.frames, text, preset, epoch, listening=one.encoder.question)
             for one, heard in zip(*self._heard, strict=True)
         ]
-        if preset.written and not self.listening(epoch):
-            parts.append(self._written(epoch, text, streams=len(self._heard[1][0][0].codes)))
+        if self._written and not self.listening(epoch):
+            parts.append(self._answers(epoch, text, streams=len(self._heard[1][0][0].codes)))
         return parts[0] if len(parts) == 1 else Shuffled(parts, preset.seed, epoch)
 
-    def _written(self, epoch: int, text: MoshiText, streams: int) -> WrittenBatches:
+    def _answers(self, epoch: int, text: MoshiText, streams: int) -> WrittenBatches:
         preset = self._preset
         place = (preset.seed, epoch)
-        return WrittenBatches(text, streams, preset.frames_per_batch, preset.written, place)
+        return WrittenBatches(text, streams, preset.frames_per_batch, self._written, place)
 
     def stop(self) -> None:
         """Ends what is made ahead; whole shards stay."""

@@ -6,15 +6,14 @@ has nothing to do. The words are as far apart as spoken ones. Knows nothing of c
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
-import torch
 
 from models.moshi_text import END_OF_PADDING, PADDING, MoshiText
 from training.dialogues import Composer
-from training.moshi_batches import FRAME_STEP
+from training.moshi_batches import collate, round_up
 from training.moshi_network import BEYOND, Batch
 from training.moshi_streams import TimedTokens, interleave
 
@@ -43,30 +42,29 @@ class WrittenBatches(Sequence[Batch]):
         if not 0 <= number < len(self):
             raise IndexError(f"batch {number} of {len(self)}")
         rng = random.Random(repr((*self._place, number)))
-        composer = Composer(rng.randrange(2**32), noise=0.0, prompted=0.0)
+        answers = self._answers(rng)
         rows: list[np.ndarray] = []
-        while len(rows) * _width(rows) <= self._frames:
-            rows += [
-                written(turn.intent.id, turn.reply, self._text, rng)
-                for turn in composer.conversation().turns
-                if turn.intent.spoken  # the others are what a recogniser makes of noise
-            ]
-        while len(rows) > 1 and len(rows) * _width(rows) > self._frames:
-            rows.pop()
-        return self._batch(rows)
+        width = 0
+        while True:
+            row = next(answers)
+            width = max(width, round_up(row.shape[1]))
+            if rows and width * (len(rows) + 1) > self._frames:
+                break
+            rows.append(row)
+        nobody: list[str | None] = [None] * len(rows)
+        # No code is learnt, so none is chosen.
+        return collate(rows, nobody, nobody, rng=np.random.default_rng(0), share=0.0)
 
-    def _batch(self, rows: list[np.ndarray]) -> Batch:
-        width = _width(rows)
-        codes = torch.full((len(rows), 1 + self._streams, width), BEYOND)
-        for place, row in zip(codes, rows, strict=True):
-            place[0, : len(row)] = torch.from_numpy(row)
-        nobody = (None,) * len(rows)
-        none = torch.zeros(0, dtype=torch.int64)
-        return Batch(codes, torch.full_like(codes[:, 0], BEYOND), none, nobody, nobody)
-
-
-def _width(rows: Sequence[np.ndarray]) -> int:
-    return -(-max((len(row) for row in rows), default=0) // FRAME_STEP) * FRAME_STEP
+    def _answers(self, rng: random.Random) -> Iterator[np.ndarray]:
+        """Without end, rows int64 [2 + 2 K, S] for `collate`, of which only the text is there."""
+        composer = Composer(rng.randrange(2**32), noise=0.0, prompted=0.0)
+        while True:
+            for turn in composer.conversation().turns:
+                if turn.intent.spoken:  # the others are what a recogniser makes of noise
+                    tokens = written(turn.intent.id, turn.reply, self._text, rng)
+                    row = np.full((2 + self._streams, len(tokens)), BEYOND, np.int64)
+                    row[0] = tokens
+                    yield row
 
 
 def written(intent: str, reply: str, text: MoshiText, rng: random.Random) -> np.ndarray:

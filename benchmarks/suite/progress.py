@@ -4,6 +4,7 @@ in a file.
 Knows how far something is, not what it is.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic
@@ -43,7 +44,7 @@ class Lines:
         """`done` of `total` of it."""
         at = self._now()
         begun, before = self._begun.setdefault(what, (at, done))
-        if at - self._told.get(what, at - EVERY) < EVERY and done < total:
+        if at - self._told.get(what, -math.inf) < EVERY and done < total:
             return
         self._told[what] = at
         line = f"{what}: {done} of {total}"

@@ -37,6 +37,7 @@ def test_it_speaks_telugu_soon_after_the_question() -> None:
     answers = ask(mimi, moshi_checkpoint.load(info), text, asked, seconds=5.0)
     written = [answer.text for answer in answers if answer.text.strip()]
     assert len(written) >= 4
+    assert sum(bool(answer.named) for answer in answers) >= 4  # what was asked for, before it
     assert min(script_fidelity(line) or 1.0 for line in written) > 0.9
     recognizer = Recognizer.load(WEIGHTS / "asr", threads=1)
     figures = score(answers, lambda pcm: recognizer.transcribe(pcm).text)
