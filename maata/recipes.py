@@ -137,7 +137,8 @@ def train_codec(
 @train.command("moshi")
 def train_moshi(
     preset: Annotated[
-        str, typer.Option(help="starter, starter-gpu, gpu, hub (LoRA on the 7B) or tiny")
+        str,
+        typer.Option(help="starter, starter-more, starter-gpu, gpu, hub (LoRA on the 7B) or tiny"),
     ] = "starter",
     data: DataDir = Path("data"),
     codec: Annotated[str, typer.Option(help="weights address of the codec")] = "starter/codec",

@@ -121,7 +121,13 @@ class DialogueSource:
 
     def _talk(self, rng: random.Random) -> Conversation:
         """A conversation that nobody overheard in training, if it is to be held out."""
-        composer = Composer(rng.getrandbits(64), self.wordings, noise=0.0, prompted=0.0)
+        composer = Composer(
+            rng.getrandbits(64),
+            self.wordings,
+            noise=0.0,
+            stumbles=self.mix.stumble,
+            prompted=0.0,
+        )
         talk = composer.conversation(self.turns)
         if self.wordings == "held_out":
             while any(turn.user in _trained() for turn in talk.turns):

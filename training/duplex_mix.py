@@ -20,6 +20,7 @@ class Mix:
     # An answer long enough. Two frames into the caller's voice nobody can tell it from an
     # interruption: the more there are, the later a model gives way.
     user_backchannel: float = 0.06
+    stumble: float = 0.25  # a question: a slip of the tongue, a hesitation, a word left out
     nobody: float = 0.02  # a dialogue in which nobody calls, only noise
     greeting: float = 1.0  # a conversation that the composer opens (three in ten)
     noise: float = 0.3  # a dialogue with sounds that are no speech

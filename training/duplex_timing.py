@@ -19,8 +19,9 @@ LEAD = (200, 1_200)  # before the first word
 PAUSE = (500, 1_200)  # inside the caller's sentence
 SILENCE = (2_000, 4_000)
 # Before a late answer. Were all answers prompt, a silence of a second could only be a pause inside
-# the caller's sentence, and a model that was not sure in time would never answer.
-LATE = (700, 1_500)
+# the caller's sentence, and a model that was not sure in time would never answer. No time is left
+# out between these and the prompt ones: a model waits as long as it has learnt that one waits.
+LATE = (400, 900)
 OVERLAP = (80, 350)  # how much of an answer is still to come when the caller begins
 # From the first word of an interruption to the agent's last sample. In a call what a model says is
 # heard two frames (160 ms) later than here: it hears a frame when it is over, and its acoustic

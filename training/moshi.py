@@ -1,11 +1,12 @@
 """Trains the speech-to-speech model: a Moshi that hears Telugu and answers in Telugu.
 
-    maata train moshi --preset starter|starter-gpu|gpu|tiny|hub --codec DIR --data DIR
+    maata train moshi --preset starter|starter-more|starter-gpu|gpu|tiny|hub --codec DIR --data DIR
         [--out runs/moshi] [--dialogues MANIFEST] [--minutes N] [--resume]
 
 Trains the text tokenizer, holds it against the text budget, encodes what is heard with the codec
 and trains: first on single questions whose answers are only written, then on full-duplex dialogues.
-Presets: `starter` (two CPU cores), `starter-gpu` (the same model in minutes on a GPU), `gpu`
+Presets: `starter` (two CPU cores), `starter-more` (from the shipped weights on, as long as one
+likes), `starter-gpu` (the same model in minutes on a GPU), `gpu`
 (larger, from scratch), `hub` (LoRA on Kyutai's 7B with a Telugu vocabulary), `tiny` (tests). Both
 are spoken by espeak-ng unless a stereo dataset in moshi-finetune's format is given, which is heard
 from the first step on. Writes checkpoints, `run.json`, `metrics.jsonl`, `learning_curve.svg` and

@@ -17,6 +17,7 @@ from training.moshi_intents import wanted
 from training.moshi_letters import spelled
 from training.moshi_network import BEYOND, Batch
 from training.moshi_preset import Preset
+from training.moshi_stops import emphasis
 from training.moshi_streams import heard, interleave, said, whole
 
 FRAME_STEP = 32  # rows are padded to a multiple: CPU kernels are compiled per shape
@@ -98,8 +99,11 @@ class EpochBatches(Sequence[Batch]):
             hidden = torch.from_numpy(rng.random(batch.codes.shape) < share)
         letters, spans = spelled(chosen)
         intents = wanted(chosen, [row.shape[1] for row in rows])
+        counts = None
+        if not self._listening:  # where nobody is interrupted
+            counts = emphasis(chosen, batch.codes.shape[2], preset.weights.stopping)
         return dataclasses.replace(
-            batch, letters=letters, spans=spans, wanted=intents, hidden=hidden
+            batch, letters=letters, spans=spans, wanted=intents, hidden=hidden, emphasis=counts
         )
 
     def _row(self, dialogue: CodedDialogue) -> np.ndarray:

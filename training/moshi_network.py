@@ -45,14 +45,16 @@ class Batch:
     # As `moshi_intents.wanted` gives them; none are asked for without.
     wanted: Tensor = field(default_factory=lambda: torch.zeros(0, 3, dtype=torch.int64))
     hidden: Tensor | None = None  # bool [B, 1 + 2 K, T]: inputs that the model does not get
+    emphasis: Tensor | None = None  # float32 [B, T]: how often what a step writes counts; 1 without
 
     def to(self, device: str) -> "Batch":
         """The same on `device`."""
         codes, heard, frames = (p.to(device) for p in (self.codes, self.heard, self.frames))
         letters, spans, wanted = (p.to(device) for p in (self.letters, self.spans, self.wanted))
         hidden = None if self.hidden is None else self.hidden.to(device)
-        voices, emotions = self.voices, self.emotions
-        return Batch(codes, heard, frames, voices, emotions, letters, spans, wanted, hidden)
+        emphasis = None if self.emphasis is None else self.emphasis.to(device)
+        given = (letters, spans, wanted, hidden, emphasis)
+        return Batch(codes, heard, frames, self.voices, self.emotions, *given)
 
 
 @dataclass(frozen=True)
@@ -133,17 +135,23 @@ class Trainee(nn.Module):
         if batch.hidden is not None:
             given = given.masked_fill(batch.hidden, BEYOND)
         state, text_logits = lm.forward_text(given, fused)  # [B, T, dim]
-        text = _text_loss(text_logits[:, 0], target[:, 0], known[:, 0], weights.text_padding)
+        counts = batch.emphasis
+        if counts is None:
+            counts = torch.ones(target.shape[0], target.shape[2], device=target.device)
+        text = _text_loss(
+            text_logits[:, 0], target[:, 0], known[:, 0], weights.text_padding, counts
+        )
         total = weights.text * text
         first = acoustic = hearing = user = letters = taught = intent = torch.zeros_like(text)
         at = batch.frames
         if len(at):
             logits = lm.forward_depformer_training(target[:, :, at], state[:, at])
             agent, valid = target[:, 1 : 1 + own, at], known[:, 1 : 1 + own, at]
-            first = _mean(logits[:, 0], agent[:, 0], valid[:, 0])  # of [B, K, M, card]
-            acoustic = _mean(logits[:, 1:], agent[:, 1:], valid[:, 1:])
-            counts = valid.sum(dim=(0, 2))  # [K]
-            heavy, light = weights.first_codebook * counts[0], counts[1:].sum()
+            every = counts[:, None, at].expand_as(valid)  # of each codebook
+            first = _mean(logits[:, 0], agent[:, 0], valid[:, 0], every[:, 0])  # [B, K, M, card]
+            acoustic = _mean(logits[:, 1:], agent[:, 1:], valid[:, 1:], every[:, 1:])
+            heavy = weights.first_codebook * valid[:, 0].sum()
+            light = valid[:, 1:].sum()
             codes = (heavy * first + light * acoustic) / (heavy + light).clamp(min=1)
             total = total + codes
         if weights.letters:
@@ -170,16 +178,25 @@ class Trainee(nn.Module):
         return Losses(total, text, first, acoustic, hearing, user, letters, taught, intent)
 
 
-def _text_loss(logits: Tensor, targets: Tensor, mask: Tensor, padding: float) -> Tensor:
-    """[B, T, card], [B, T], [B, T] -> the mean in which padding counts less."""
+def _text_loss(
+    logits: Tensor, targets: Tensor, mask: Tensor, padding: float, counts: Tensor | None = None
+) -> Tensor:
+    """[B, T, card], [B, T], [B, T] -> the mean in which padding counts less; `counts` [B, T]."""
     targets = targets[mask]
     silent = (targets == PADDING) | (targets == END_OF_PADDING)
     weights = torch.where(silent, padding, 1.0)
+    if counts is not None:
+        weights = weights * counts[mask]
     losses = F.cross_entropy(logits[mask].float(), targets, reduction="none")
     return (losses * weights).sum() / weights.sum().clamp(min=1e-6)
 
 
-def _mean(logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
-    """[..., card], [...], [...] -> mean cross-entropy where the mask is set, 0 where nothing is."""
-    total = F.cross_entropy(logits[mask].float(), targets[mask], reduction="sum")
-    return total / mask.sum().clamp(min=1)
+def _mean(logits: Tensor, targets: Tensor, mask: Tensor, counts: Tensor | None = None) -> Tensor:
+    """[..., card], [...], [...] -> mean cross-entropy where the mask is set, 0 where nothing is;
+    each counts as often as `counts` [...] says."""
+    if counts is None:
+        total = F.cross_entropy(logits[mask].float(), targets[mask], reduction="sum")
+        return total / mask.sum().clamp(min=1)
+    losses = F.cross_entropy(logits[mask].float(), targets[mask], reduction="none")
+    weights = counts[mask]
+    return (losses * weights).sum() / weights.sum().clamp(min=1)

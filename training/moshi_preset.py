@@ -51,6 +51,8 @@ class LossWeights:
     text: float = 1.0
     first_codebook: float = 100.0  # against 1 for each of the others
     text_padding: float = 0.5  # against 1 for a token of text
+    # Silence, where the caller cut in, against 1 for every other frame, see moshi_stops.
+    stopping: float = 1.0
     hearing: float = 0.5  # naming the user's words, which is dropped on export
     user: float = 0.1  # foretelling the user's next first code, dropped on export
     letters: float = 1.0  # spelling the user's words while they are said, dropped on export
@@ -94,6 +96,9 @@ class Preset(Schedule):
     report_every: int = 10  # steps
     shape: Shape = field(default_factory=Shape)  # of a model trained from scratch
     base: str = ""  # weights address of a Moshi to start from, instead of `shape`
+    # Steps in which only the heads learn that no export has: untaught ones would pull at a base
+    # that has been taught.
+    heads_first: int = 0
     lora: Lora | None = None
     pieces: int = 3_000  # of the text tokenizer
     announce: bool = True  # a new tokenizer has a piece for every intent besides, see moshi_streams
@@ -160,6 +165,24 @@ PRESETS = {
         learning_rate=2e-3,
         eval_every=500,
         int8=True,
+    ),
+    # From the shipped weights on, for as long as one likes (`--minutes`), on two CPU cores: one
+    # trains, one speaks and encodes; everything is heard twice.
+    "starter-more": Preset(
+        steps=20_000,
+        base="starter/s2s",
+        heads_first=150,
+        weights=LossWeights(text=4.0, stopping=4.0),
+        set_size=500,
+        sets=12,
+        written=20,
+        listening=Listening(beside=4_000, hidden=0.1),
+        frames_per_batch=1_600,
+        depth_share=0.5,
+        learning_rate=8e-4,
+        eval_every=20_000,
+        int8=True,
+        seed=6,
     ),
     # The starter's shape on a rented GPU with 16 cores, in minutes (`--minutes`): nearly every core
     # speaks and encodes, and a set comes back so often that the next one is there by then.

@@ -142,6 +142,8 @@ class MoshiRecipe:
                 losses = self.network.losses(batch.to(self.device), self.preset.weights)
             (losses.total / len(batches)).backward()
             figures = vars(losses)
+        if number < self.preset.heads_first:
+            self.start.lm.zero_grad(set_to_none=True)
         norm = descend(self.optimizer, self.network, rate, CLIP)
         self.average.follow(number + 1)
         return {**figures, "norm": norm}

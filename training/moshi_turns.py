@@ -25,10 +25,12 @@ from training.moshi_score import SAMPLING, SLOTS, join
 PAUSE_MS = (600, 800)  # inside a sentence: what is asked for is 700
 CUT_IN_MS = 1_000  # of the answer are heard before it is cut in on
 STOPPED_MS = 400  # a caller who cut in expects silence by then
+ENDED_MS = 800  # an answer that goes on for longer was not ended by what was said into it
 _QUIET_MS = 500  # silence after which an answer counts as stopped
 _MS = RATE // 1000
 _LONGEST = 20 * RATE  # samples of a caller's dialogue
 _WAIT = 8 * RATE  # samples in which an answer must begin, and be cut in on
+_LISTENED = 2 * RATE  # samples after an acknowledgement
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +63,10 @@ class CutIn:
                 return self.first[:0]
             self.onset = start
         return self.second[start - self.onset : start - self.onset + size]
+
+    def silent(self) -> "CutIn":
+        """The same with nothing said into the answer."""
+        return CutIn(self.first, np.zeros_like(self.second))
 
     @property
     def latest(self) -> int:
@@ -105,6 +111,17 @@ def cut_ins(count: int, seed: int = 0) -> list[CutIn]:
     ]
 
 
+def acknowledgements(count: int, seed: int = 0) -> list[CutIn]:
+    """Questions in a quiet room, and what is said into their answers by who wants no turn."""
+    found = (
+        CutIn(dialogue.user[: dialogue.exchanges[0].question_end], dialogue.user[e.start : e.end])
+        for dialogue in _dialogues(seed, Mix.plain(user_backchannel=1.0), turns=1)
+        for e in dialogue.events
+        if e.kind == "user backchannel"
+    )
+    return list(islice(found, count))
+
+
 def _dialogues(seed: int, mix: Mix, turns: int) -> Iterator[SpokenDialogue]:
     source = DialogueSource(seed, _LONGEST, callers="held_out", mix=mix, turns=turns)
     return map(source.dialogue, numbers())
@@ -117,7 +134,9 @@ def take_turns(mimi: MimiModel, lm: LMModel, count: int) -> dict[str, float]:
     they were over; `pause_silent`: those that had no answer at all; `cut_in_stopped`: share of the
     answers that were cut in on and silent within `STOPPED_MS`; `cut_in_ms`: the median until
     silence; `cut_in_none`: share of the calls in which no answer was running when it was to be cut
-    in on.
+    in on; `acknowledged_ended`: share of the answers into which somebody said yes, and which were
+    silent within `ENDED_MS`; `ended`: the same of the same answers with nothing said into them,
+    many of which are over by then.
     """
     state = torch.get_rng_state()  # the engine seeds torch's generator
     engine = DuplexEngine(mimi, lm, slots=min(SLOTS, count), sampling=SAMPLING)
@@ -128,7 +147,13 @@ def take_turns(mimi: MimiModel, lm: LMModel, count: int) -> dict[str, float]:
         pairs = cut_ins(count)
         lengths = (one.latest + len(one.second) + 2 * RATE for one in pairs)
         calls = [(one.frame, length) for one, length in zip(pairs, lengths, strict=True)]
-        return figures | _cut_ins(pairs, _heard(engine, lm, calls))
+        figures |= _cut_ins(pairs, _heard(engine, lm, calls))
+        heeded = acknowledgements(count)
+        for name, said in (("acknowledged_ended", heeded), ("ended", [c.silent() for c in heeded])):
+            lengths = (one.latest + _LISTENED for one in said)
+            calls = [(one.frame, length) for one, length in zip(said, lengths, strict=True)]
+            figures |= _ended(name, said, _heard(engine, lm, calls))
+        return figures
     finally:
         engine.close()
         torch.set_rng_state(state)
@@ -156,6 +181,14 @@ def _cut_ins(pairs: list[CutIn], answers: list[np.ndarray]) -> dict[str, float]:
         figures["cut_in_stopped"] = round(in_time / len(running), 4)
         figures["cut_in_ms"] = round(statistics.median(running) / _MS)
     return figures
+
+
+def _ended(name: str, said: list[CutIn], answers: list[np.ndarray]) -> dict[str, float]:
+    stops = [one.stop(heard) for one, heard in zip(said, answers, strict=True)]
+    running = [stop for stop in stops if stop is not None]
+    if not running:
+        return {}
+    return {name: round(sum(stop <= ENDED_MS * _MS for stop in running) / len(running), 4)}
 
 
 _Speak = Callable[[int, int, np.ndarray], np.ndarray]

@@ -13,7 +13,7 @@ from models.telugu import clock
 from training.dialogues import SYSTEM_PROMPT, Composer, fits, load, user_utterances
 from training.dialogues.compose import OPENINGS
 from training.dialogues.intents import Intent, expand, fill
-from training.dialogues.mishear import babble, mishear
+from training.dialogues.mishear import babble, mishear, stumble
 from training.dialogues.slots import Slots, clock_slots, draw, invented_name, moment
 from training.dialogues.utterances import split_of
 from training.llm_score import script_ok
@@ -195,6 +195,25 @@ def test_mishearing_spares_what_the_answer_needs() -> None:
         assert "గోవింద్" in heard.split()
         changed += heard != "నా పేరు గోవింద్ అని చెప్పాను"
     assert changed > 150
+
+
+def test_a_slip_of_the_tongue_spares_what_the_answer_needs() -> None:
+    rng = random.Random(0)
+    said = "నా పేరు గోవింద్ అని చెప్పాను"
+    slips = [stumble(said, rng, frozenset(["గోవింద్"])) for _ in range(300)]
+    assert all("గోవింద్" in slip.split() for slip in slips)
+    assert all(SPOKEN.fullmatch(slip) for slip in slips)
+    assert sum(slip != said for slip in slips) > 200
+    shorter, longer = (sum(c(len(s.split()), 5) for s in slips) for c in (int.__lt__, int.__gt__))
+    assert shorter > 20 < longer
+
+
+def test_only_who_is_asked_to_stumbles() -> None:
+    def said(**given: float) -> list[str]:
+        composer = Composer(3, noise=0.0, prompted=0.0, **given)
+        return [turn.user for _ in range(20) for turn in composer.conversation(1).turns]
+
+    assert said() == said(stumbles=0.0) != said(stumbles=1.0)
 
 
 def test_noise_and_invented_names_are_telugu() -> None:

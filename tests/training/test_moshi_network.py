@@ -191,6 +191,24 @@ def test_hidden_inputs_are_not_seen(trainee: Trainee, batch: Batch) -> None:
     assert trainee.losses(batch, weights).items()["text"] != blind
 
 
+def test_some_frames_count_several_times(trainee: Trainee, batch: Batch) -> None:
+    """Counted three times is as if a row's step were there three times."""
+    weights = LossWeights(hearing=0.0, user=0.0, letters=0.0, intent=0.0)
+    counts = torch.ones(batch.codes.shape[0], batch.codes.shape[2])
+    plain = trainee.losses(batch, weights).items()
+    even = trainee.losses(dataclasses.replace(batch, emphasis=counts), weights).items()
+    assert even == pytest.approx(plain, abs=1e-3)
+    one = torch.zeros_like(counts)
+    one[0, 10] = 1.0
+    alone = trainee.losses(dataclasses.replace(batch, emphasis=one), weights).items()
+    counts[0, 10] = 3.0
+    found = trainee.losses(dataclasses.replace(batch, emphasis=counts), weights).items()
+    size = float((batch.codes[:, 1] != BEYOND).sum())  # targets of the agent's first codebook
+    expected = (size * plain["first"] + 2 * alone["first"]) / (size + 2)
+    assert found["first"] == pytest.approx(expected, abs=2e-3)
+    assert found["text"] != plain["text"]
+
+
 def test_voices_are_heard_by_the_loss(trainee: Trainee, batch: Batch) -> None:
     other = dataclasses.replace(batch, voices=("ravi", None))
     weights = LossWeights()

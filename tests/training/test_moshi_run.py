@@ -243,6 +243,30 @@ def test_a_base_whose_tokenizer_does_is_left_as_it_is(
     assert recipe.text.pieces == own.pieces
 
 
+def test_a_model_goes_on_from_its_export_once_its_heads_are_taught(
+    place: Path, finished: Path, tmp_path: Path
+) -> None:
+    """What `starter-more` does with the shipped weights: no adapter, all of it trains."""
+    base = str(finished / "export")
+    preset = dataclasses.replace(TINY, base=base, heads_first=2, eval_every=100, warmup=1)
+    recipe = begin(place, tmp_path, preset)
+    given = {n: p.detach().clone() for n, p in recipe.network.named_parameters()}
+    loaded = load(read(finished / "export"))
+    for name, parameter in loaded.named_parameters():
+        assert torch.equal(parameter, given[f"lm.{name}"]), name
+    batches = recipe.batches(0)
+    for number, batch in zip(range(3), batches, strict=False):
+        recipe.step(batch, number, 1e-3)
+        moved = {n for n, p in recipe.network.named_parameters() if not torch.equal(p, given[n])}
+        heads = {name for name in given if not name.startswith("lm.")}
+        assert heads <= moved
+        assert (moved == heads) == (number < 2)
+    batches.close()
+    recipe.exam.sit = lambda *_, **__: {}
+    exported = recipe.export()
+    assert read(exported).tokenizer.read_bytes() == read(finished / "export").tokenizer.read_bytes()
+
+
 def test_a_base_of_another_codec_is_refused(place: Path, finished: Path, tmp_path: Path) -> None:
     write_codec(place / "codec3", seed=9)
     preset = dataclasses.replace(TINY, base=str(finished / "export"), lora=Lora(2, 2.0))

@@ -6,7 +6,15 @@ import pytest
 from models.audio import dbfs, to_float32
 from tests.models.tiny_moshi import tiny_lm, tiny_mimi
 from training.duplex_timeline import RATE
-from training.moshi_turns import CUT_IN_MS, PAUSE_MS, CutIn, cut_ins, hesitations, take_turns
+from training.moshi_turns import (
+    CUT_IN_MS,
+    PAUSE_MS,
+    CutIn,
+    acknowledgements,
+    cut_ins,
+    hesitations,
+    take_turns,
+)
 
 MS = RATE // 1000
 FRAME = 1_920
@@ -53,6 +61,14 @@ def test_an_answer_has_stopped_after_half_a_second_of_silence(quiet_ms: int) -> 
     assert abs(stop - (350 if quiet_ms > 500 else 550 + quiet_ms) * MS) < 5 * MS
 
 
+def test_an_acknowledgement_is_short_and_heard_in_the_answer() -> None:
+    for one in acknowledgements(3):
+        assert 100 * MS < len(one.second) < 1_200 * MS
+        assert dbfs(to_float32(one.second)) > -45
+        assert len(one.silent().second) == len(one.second)
+        assert not one.silent().second.any()
+
+
 def test_nothing_stops_that_was_not_running() -> None:
     silence = np.zeros(RATE, np.int16)
     heard = np.zeros(6 * RATE, np.float32)
@@ -66,6 +82,7 @@ def test_who_never_stops_keeps_no_pause_and_no_turn() -> None:
     assert figures["pause_kept"] == figures["pause_silent"] == 0.0
     assert figures["cut_in_none"] == figures["cut_in_stopped"] == 0.0
     assert figures["cut_in_ms"] > 1_000
+    assert figures["acknowledged_ended"] == figures["ended"] == 0.0
 
 
 def test_who_says_nothing_keeps_every_pause() -> None:

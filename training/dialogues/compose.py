@@ -8,7 +8,7 @@ import random
 from dataclasses import dataclass, field
 
 from training.dialogues.intents import Intent, fill, load
-from training.dialogues.mishear import babble, colloquial, mishear
+from training.dialogues.mishear import babble, colloquial, mishear, stumble
 from training.dialogues.slots import Slots, clock_slots, draw, moment
 from training.dialogues.utterances import Split, templates, wording
 
@@ -63,6 +63,7 @@ class Composer:
         seed: of the generator.
         split: whose paraphrase templates the caller uses.
         noise: chance that a turn arrives with recogniser errors, and as much that it is contracted.
+        stumbles: chance that a turn has a speaker's slip instead; of those that are to be said.
         invented: chance that a told name is a made-up one.
         prompted: chance that the conversation has a system prompt.
     """
@@ -73,12 +74,14 @@ class Composer:
         split: Split = "train",
         *,
         noise: float = 0.25,
+        stumbles: float = 0.0,
         invented: float = 0.4,
         prompted: float = 1.0,
     ) -> None:
         self._rng = random.Random(seed)
         self._split: Split = split
         self._noise = noise
+        self._stumbles = stumbles
         self._invented = invented
         self._prompted = prompted
         self._intents = [i for i in load().values() if templates(i, split)]
@@ -123,6 +126,8 @@ class Composer:
                 user = colloquial(user, rng, kept)
             if rng.random() < self._noise:
                 user = mishear(user, rng, kept)
+            if self._stumbles and rng.random() < self._stumbles:
+                user = stumble(user, rng, kept)
         return Turn(intent, user, fill(rng.choice(intent.reply), slots), slots)
 
     def _next(self, talk: Conversation, known: Slots, clock: bool) -> Intent:

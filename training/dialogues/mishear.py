@@ -1,7 +1,8 @@
-"""What a recogniser makes of good Telugu: its usual errors, and plain noise.
+"""What becomes of good Telugu: a recogniser's usual errors, plain noise, and a speaker's slips.
 
-Augments the caller's side for the language model only; the recogniser itself trains on the clean
-text. Knows nothing about intents; words that carry a value (a name, a number) can be protected.
+The first two augment the caller's side for the language model only; the recogniser itself trains on
+the clean text. The last is what a speech-to-speech model hears. Knows nothing about intents; words
+that carry a value (a name, a number) can be protected.
 """
 
 import random
@@ -62,7 +63,7 @@ def colloquial(text: str, rng: random.Random, protected: frozenset[str] = frozen
         return text.replace("డం లేదు", "ట్లేదు")
     words = text.split()
     last = words[-1]
-    if last in protected or last.endswith("అండి") or rng.random() < 0.3:
+    if last in protected or last.endswith("ండి") or rng.random() < 0.3:
         return text
     if last.endswith(("ి", "ు")):
         words[-1] = last[:-1] + "ండి"
@@ -72,6 +73,28 @@ def colloquial(text: str, rng: random.Random, protected: frozenset[str] = frozen
         words[-1] = last + "ండి"
     else:
         words.append("అండి")
+    return " ".join(words)
+
+
+def stumble(text: str, rng: random.Random, protected: frozenset[str] = frozenset()) -> str:
+    """`text` as somebody says it who talks before they have thought: contracted, with a hesitation,
+    a word twice, two in the other order, or one left out. Words in `protected` stay as they are."""
+    kind, words = rng.random(), text.split()
+    if kind < 0.35:
+        return colloquial(text, rng, protected)
+    free = [at for at, word in enumerate(words) if word not in protected]
+    if not free:
+        return text
+    at = rng.choice(free)
+    if kind < 0.6:
+        words.insert(at, rng.choice(_HESITATIONS))
+    elif kind < 0.7:
+        words.insert(at, words[at])
+    elif kind < 0.85:
+        if at + 1 < len(words) and words[at + 1] not in protected:
+            words[at], words[at + 1] = words[at + 1], words[at]
+    elif len(words) > 3:
+        del words[at]
     return " ".join(words)
 
 
