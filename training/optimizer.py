@@ -11,6 +11,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from training.device import multiplies_bfloat16
+from training.muon import Muon32
+
 
 class Optimizer(Protocol):
     """What `descend` steps."""
@@ -64,7 +67,9 @@ class MuonAdamW:
         # The library's Muon takes matrices alone: kernels are stepped through a view of theirs.
         self._kernels = [(p, nn.Parameter(p.detach().flatten(1))) for p in inner if p.ndim > 2]
         views = {id(p): view for p, view in self._kernels}
-        self._muon = torch.optim.Muon(
+        devices = {p.device.type for p in inner}
+        muon = torch.optim.Muon if all(map(multiplies_bfloat16, devices)) else Muon32
+        self._muon = muon(
             [views.get(id(p), p) for p in inner],
             lr=lr,
             weight_decay=weight_decay,
