@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from training.dialogues import Conversation
 from training.dialogues.compose import Turn
 from training.duplex_mix import Mix
-from training.duplex_speech import Speakers, Utterance
+from training.duplex_speech import BEGUN, Speakers, Utterance
 from training.duplex_timeline import FRAME, RATE, Event, EventKind, Exchange, Word
 from training.duplex_timing import (
     ACKNOWLEDGED,
@@ -218,17 +218,13 @@ def nobody(longest: int, rng: random.Random) -> Script:
 
 
 def _stops(turn: Placed, stopping: int, rng: random.Random) -> list[int]:
-    """Where an interrupted answer may fall silent: at a word's end or, as often, inside a word.
+    """Where an interrupted answer may fall silent: anywhere in a word.
 
-    Not before the caller can have heard what they interrupt, not where it ends anyway, and not
-    in the first half of a word, which would be neither said nor left out.
+    Not before the caller can have heard what they interrupt, and not where it ends anyway. Callers
+    do not wait for a word's end: a model that had only heard of late stops in words would say half
+    of a long one before it gave way.
     """
-    ends = [
-        word.end
-        if rng.random() < 0.5
-        else round(rng.uniform((word.start + word.end) / 2, word.end))
-        for word in turn.said.words[:-1]
-    ]
+    ends = [round(rng.uniform(word.start + BEGUN, word.end)) for word in turn.said.words[:-1]]
     earliest = stopping + 400 * MS
     return [stop for stop in ends if earliest <= stop <= turn.said.end - 500 * MS]
 

@@ -24,6 +24,9 @@ from training.duplex_timeline import RATE, Word
 from training.utterances import ESPEAK_RATE, HELD_OUT_VARIANTS, draw_voice, training_variants
 
 _RING = 120  # samples kept behind the last word: 5 ms, in which the resampler rings out
+# Samples of a word, a frame, with which it has begun: its text is written as it begins, whether it
+# will be said to its end or not.
+BEGUN = 1_920
 _FADE = 360  # samples: 15 ms, the fastest a voice falls silent without a click
 
 
@@ -36,11 +39,11 @@ class Utterance:
     end: int  # one past the last sample of speech; 0 when nothing is said
 
     def until(self, stop: int) -> "Utterance":
-        """The same voice falling silent at sample `stop`; a word less than half said is not."""
+        """The same voice falling silent at sample `stop`; a word that has begun is written."""
         pcm = self.pcm[:stop].copy()
         fade = min(_FADE, stop)
         pcm[stop - fade :] *= np.linspace(1.0, 0.0, fade, dtype=np.float32)
-        said = [word for word in self.words if (word.start + word.end) // 2 <= stop]
+        said = [word for word in self.words if word.start + BEGUN <= stop]
         return Utterance(pcm, tuple(Word(w.text, w.start, min(w.end, stop)) for w in said), stop)
 
 

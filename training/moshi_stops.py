@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from training.duplex_dialogue import FRAME
+from training.duplex_dialogue import FRAME, Word
 from training.duplex_timing import LATE_STOPPING, MS
 from training.moshi_codes import CodedDialogue
 
@@ -28,13 +28,19 @@ def cut_ins(dialogue: CodedDialogue) -> Iterator[tuple[int, int]]:
     for word in dialogue.user_words:
         at, new = word.start, word.start - before >= _APART
         before = word.end
-        if not new:
-            continue
-        latest = at + LATE_STOPPING[1] * MS
-        running = [w for w in dialogue.agent_words if at - _APART < w.end and w.start < at]
-        ends = [w.end for w in dialogue.agent_words if w.start < latest + _APART and w.end > at]
-        if running and ends and max(ends) <= latest:
-            yield at, max(ends)
+        stop = _falls_silent(dialogue.agent_words, at) if new else None
+        if stop is not None and at < stop <= at + LATE_STOPPING[1] * MS:
+            yield at, stop
+
+
+def _falls_silent(words: Sequence[Word], at: int) -> int | None:
+    """The end of what the agent is saying at sample `at`; None where it says nothing."""
+    end = None
+    for word in words:
+        running = word.start < at < word.end + _APART if end is None else word.start < end + _APART
+        if running:
+            end = word.end
+    return end
 
 
 def emphasis(dialogues: Sequence[CodedDialogue], width: int, weight: float) -> Tensor:

@@ -1,5 +1,6 @@
 """Spoken dialogues: the same for the same number, and every event keeps what its label says."""
 
+import random
 from collections import Counter
 
 import numpy as np
@@ -10,6 +11,7 @@ from models.voices import EMOTIONS, VOICES
 from training.dialogues import fits, load, user_utterances
 from training.duplex_dialogue import FRAME, RATE, DialogueSource, Mix, SpokenDialogue, Word
 from training.duplex_script import BACKCHANNELS
+from training.duplex_speech import draw_speakers
 from training.duplex_timing import ANSWER, LATE, LATE_STOPPING, OVERLAP, PAUSE, STOPPING
 
 pytest.importorskip("espeakng_loader")
@@ -173,6 +175,22 @@ def test_the_agent_stops_when_interrupted_and_answers_the_new_question() -> None
                 assert said[-1].end == event.end
                 cut += 1
     assert cut >= 5
+
+
+def test_callers_cut_in_at_any_time_of_a_word() -> None:
+    """Of the word in which an answer stops, as much as may be is said, and as little."""
+    said: list[float] = []
+    for talk in plain(interruption=1.0):
+        agent = draw_speakers(random.Random(0), "train", [talk.voice], [talk.emotion])
+        for old in talk.exchanges:
+            if old.interrupted:
+                words = [w for w in talk.agent_words if old.reply_start <= w.start < old.reply_end]
+                whole, last = agent.agent(old.reply).words[len(words) - 1], words[-1]
+                assert whole.text == last.text
+                said.append((last.end - last.start) / (whole.end - whole.start))
+    assert len(said) > 15
+    assert sum(share < 0.5 for share in said) > len(said) / 6
+    assert sum(share > 0.7 for share in said) > len(said) / 6
 
 
 def test_some_are_late_to_answer_and_to_stop() -> None:

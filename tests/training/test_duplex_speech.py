@@ -8,7 +8,14 @@ import pytest
 from models.audio import dbfs
 from models.espeak import Settings, synthesize
 from models.voices import EMOTIONS, VOICES
-from training.duplex_speech import Speakers, callers, draw_speakers, start_afresh, written_times
+from training.duplex_speech import (
+    BEGUN,
+    Speakers,
+    callers,
+    draw_speakers,
+    start_afresh,
+    written_times,
+)
 from training.duplex_timeline import RATE
 from training.utterances import HELD_OUT_VARIANTS
 
@@ -83,7 +90,8 @@ def test_a_slower_word_is_longer_and_nothing_else_moves() -> None:
 def test_falling_silent_drops_what_is_not_said() -> None:
     said = PRIYA.agent("బియ్యం కడిగి నీళ్ళు పోయండి")
     second = said.words[1]
-    for stop, count in ((second.end, 2), (second.start + 10, 1), (second.end - 100, 2)):
+    begun = second.start + BEGUN
+    for stop, count in ((second.end, 2), (begun - 1, 1), (begun, 2), (second.end - 100, 2)):
         cut = said.until(stop)
         assert len(cut.pcm) == cut.end == stop
         assert len(cut.words) == count
