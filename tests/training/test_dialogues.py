@@ -209,11 +209,12 @@ def test_a_slip_of_the_tongue_spares_what_the_answer_needs() -> None:
 
 
 def test_only_who_is_asked_to_stumbles() -> None:
-    def said(**given: float) -> list[str]:
-        composer = Composer(3, noise=0.0, prompted=0.0, **given)
+    def said(composer: Composer) -> list[str]:
         return [turn.user for _ in range(20) for turn in composer.conversation(1).turns]
 
-    assert said() == said(stumbles=0.0) != said(stumbles=1.0)
+    plain = said(Composer(3, noise=0.0, prompted=0.0))
+    assert said(Composer(3, noise=0.0, prompted=0.0, stumbles=0.0)) == plain
+    assert said(Composer(3, noise=0.0, prompted=0.0, stumbles=1.0)) != plain
 
 
 def test_noise_and_invented_names_are_telugu() -> None:

@@ -12,10 +12,10 @@ FRAMES = 60
 
 def spoken(*user: tuple[int, int], agent: tuple[tuple[int, int], ...]) -> CodedDialogue:
     """Words at those milliseconds."""
-    sides = (
+    said, heard = (
         tuple(Word("మాట", start * MS, end * MS) for start, end in side) for side in (agent, user)
     )
-    return CodedDialogue(np.zeros((16, FRAMES), np.uint16), *sides, "priya", "calm")
+    return CodedDialogue(np.zeros((16, FRAMES), np.uint16), said, heard, "priya", "calm")
 
 
 def test_a_stop_is_what_a_callers_first_word_brings_about() -> None:
