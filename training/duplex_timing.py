@@ -23,10 +23,9 @@ SILENCE = (2_000, 4_000)
 # out between these and the prompt ones: a model waits as long as it has learnt that one waits.
 LATE = (400, 900)
 OVERLAP = (80, 350)  # how much of an answer is still to come when the caller begins
-# From the first word of an interruption to the agent's last sample, which may lie anywhere in a word
-# (duplex_script.py). In a call what a model says is
-# heard two frames (160 ms) later than here: it hears a frame when it is over, and its acoustic
-# codes come one after the first. Were every stop prompt, whoever is still spoken to after the
+# From the first word of an interruption to the agent's last sample, wherever in a word that is. In
+# a call what a model says is heard two frames (160 ms) later than here: it hears a frame when it is
+# over, and its acoustic codes come one after the first. Were every stop prompt, whoever is still spoken to after the
 # longest could only be acknowledged, and would go on to the end.
 STOPPING = (80, 160)
 LATE_STOPPING = (160, 700)
