@@ -25,8 +25,8 @@ LATE = (400, 900)
 OVERLAP = (80, 350)  # how much of an answer is still to come when the caller begins
 # From the first word of an interruption to the agent's last sample, wherever in a word that is. In
 # a call what a model says is heard two frames (160 ms) later than here: it hears a frame when it is
-# over, and its acoustic codes come one after the first. Were every stop prompt, whoever is still spoken to after the
-# longest could only be acknowledged, and would go on to the end.
+# over, and its acoustic codes come one after the first. Were every stop prompt, whoever is still
+# spoken to after the longest could only be acknowledged, and would go on to the end.
 STOPPING = (80, 160)
 LATE_STOPPING = (160, 700)
 ACKNOWLEDGED = 600  # an acknowledgement comes so far from either end of what it answers
