@@ -30,7 +30,7 @@ from training.duplex_dialogue import RATE, DialogueSource, Mix
 
 SLOTS = 16
 # A call's, of the starter profile, with the same dice for every model.
-SAMPLING = Sampling(temperature=0.7, temperature_text=0.3, temperature_padding=0.5, seed=7)
+SAMPLING = Sampling(temperature=0.7, temperature_text=0.3, temperature_padding=0.6, seed=7)
 Transcribe = Callable[[np.ndarray], str]  # float32 [T] at 16 kHz -> what is said
 
 
