@@ -40,7 +40,10 @@ def duplex(browser_path: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 def choose(page: CallPage, engine: str) -> None:
-    page.page.locator(f"#engines input[value={engine}]").check(force=True)
+    # As a person does, by its label: the click waits until the list is laid out and lies still.
+    chosen = page.page.locator(f"input[name=engine][value={engine}]")
+    page.page.locator("#engines label").filter(has=chosen).click()
+    assert chosen.is_checked()
 
 
 def test_the_engine_is_chosen_answers_and_is_left_for_the_other(
