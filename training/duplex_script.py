@@ -224,7 +224,11 @@ def _stops(turn: Placed, stopping: int, rng: random.Random) -> list[int]:
     do not wait for a word's end: a model that had only heard of late stops in words would say half
     of a long one before it gave way.
     """
-    ends = [round(rng.uniform(word.start + BEGUN, word.end)) for word in turn.said.words[:-1]]
+    ends = [
+        round(rng.uniform(word.start + BEGUN, word.end))
+        for word in turn.said.words[:-1]
+        if word.end - word.start > BEGUN
+    ]
     earliest = stopping + 400 * MS
     return [stop for stop in ends if earliest <= stop <= turn.said.end - 500 * MS]
 

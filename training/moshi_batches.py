@@ -99,9 +99,9 @@ class EpochBatches(Sequence[Batch]):
             hidden = torch.from_numpy(rng.random(batch.codes.shape) < share)
         letters, spans = spelled(chosen)
         intents = wanted(chosen, [row.shape[1] for row in rows])
-        counts = None
-        if not self._listening:  # where nobody is interrupted
-            counts = emphasis(chosen, batch.codes.shape[2], preset.weights.stopping)
+        counts, stopping = None, preset.weights.stopping
+        if stopping != 1.0 and not self._listening:  # where nobody is interrupted
+            counts = emphasis(chosen, batch.codes.shape[2], stopping)
         return dataclasses.replace(
             batch, letters=letters, spans=spans, wanted=intents, hidden=hidden, emphasis=counts
         )

@@ -194,9 +194,6 @@ def _text_loss(
 def _mean(logits: Tensor, targets: Tensor, mask: Tensor, counts: Tensor | None = None) -> Tensor:
     """[..., card], [...], [...] -> mean cross-entropy where the mask is set, 0 where nothing is;
     each counts as often as `counts` [...] says."""
-    if counts is None:
-        total = F.cross_entropy(logits[mask].float(), targets[mask], reduction="sum")
-        return total / mask.sum().clamp(min=1)
     losses = F.cross_entropy(logits[mask].float(), targets[mask], reduction="none")
-    weights = counts[mask]
+    weights = torch.ones_like(losses) if counts is None else counts[mask]
     return (losses * weights).sum() / weights.sum().clamp(min=1)

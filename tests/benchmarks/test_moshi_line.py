@@ -143,9 +143,7 @@ async def test_v2v_is_the_true_one_after_the_stated_correction():
 
     results = await asyncio.gather(*(transports_ms(n) for n in (0, 3, 10)))
     late = [ms for transports, _ in results for ms in transports]
-    # A busy machine holds up every frame a little (6 ms were seen) and many a lot, but not all of
-    # them by a tenth of a frame: a correction that is wrong by as much would be.
-    assert -3 < min(late) < 8, late
+    assert -3 < min(late) < 3, late  # a busy machine holds up many frames, but not all of them
     for _, call in results:
         assert [turn.bot_text for turn in call.recording.turns()] == ["నమస్తే", "నమస్తే"]
         assert call.wire_ms == {"opus_ms": round(codec_delay().up_ms + codec_delay().down_ms, 1)}

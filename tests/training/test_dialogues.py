@@ -13,7 +13,7 @@ from models.telugu import clock
 from training.dialogues import SYSTEM_PROMPT, Composer, fits, load, user_utterances
 from training.dialogues.compose import OPENINGS
 from training.dialogues.intents import Intent, expand, fill
-from training.dialogues.mishear import babble, mishear, stumble
+from training.dialogues.mishear import babble, colloquial, mishear, stumble
 from training.dialogues.slots import Slots, clock_slots, draw, invented_name, moment
 from training.dialogues.utterances import split_of
 from training.llm_score import script_ok
@@ -206,6 +206,12 @@ def test_a_slip_of_the_tongue_spares_what_the_answer_needs() -> None:
     assert sum(slip != said for slip in slips) > 200
     shorter, longer = (sum(c(len(s.split()), 5) for s in slips) for c in (int.__lt__, int.__gt__))
     assert shorter > 20 < longer
+
+
+def test_a_word_that_ends_politely_is_not_made_polite_again() -> None:
+    rng = random.Random(0)
+    assert {colloquial("పేరు చెప్పండి", rng) for _ in range(30)} == {"పేరు చెప్పండి"}
+    assert "పేరు చెప్పండి" in {colloquial("పేరు చెప్పు", rng) for _ in range(30)}
 
 
 def test_only_who_is_asked_to_stumbles() -> None:

@@ -177,6 +177,13 @@ def test_the_agent_stops_when_interrupted_and_answers_the_new_question() -> None
     assert cut >= 5
 
 
+def test_callers_stumble_as_often_as_the_mix_says() -> None:
+    def asked(**chances: float) -> list[str]:
+        return [talk.exchanges[0].question for talk in plain(4, **chances)]
+
+    assert asked() == asked(stumble=0.0) != asked(stumble=1.0)
+
+
 def test_callers_cut_in_at_any_time_of_a_word() -> None:
     """Of the word in which an answer stops, as much as may be is said, and as little."""
     said: list[float] = []

@@ -1,10 +1,17 @@
 """Which moments count as giving way to a caller, and which do not."""
 
+import dataclasses
+
 import numpy as np
 
+from models.moshi_text import MoshiText
+from tests.training.words import WORDS
 from training.duplex_dialogue import FRAME, RATE, DialogueSource, Mix, Word
+from training.moshi_batches import EpochBatches
 from training.moshi_codes import CodedDialogue
+from training.moshi_preset import PRESETS, LossWeights
 from training.moshi_stops import KEPT, cut_ins, emphasis
+from training.moshi_tokenizer import train
 
 MS = RATE // 1000
 FRAMES = 60
@@ -38,6 +45,20 @@ def test_going_on_is_no_stop() -> None:
     assert not list(cut_ins(acknowledged))
     assert not list(cut_ins(answered))
     assert emphasis([acknowledged, answered], FRAMES, 4.0).eq(1.0).all()
+
+
+def test_a_batch_counts_stops_as_its_preset_says() -> None:
+    dialogue = spoken((2_000, 2_400), agent=((1_000, 1_500), (1_550, 2_130)))
+    text = MoshiText.parse(train([f"{a} {b}" for a in WORDS for b in WORDS], 500))
+    for listening, weight, counted in (
+        (False, 4.0, 3 * KEPT),
+        (False, 1.0, None),
+        (True, 4.0, None),
+    ):
+        preset = dataclasses.replace(PRESETS["tiny"], weights=LossWeights(stopping=weight))
+        batches = EpochBatches([dialogue], np.array([FRAMES]), text, preset, 0, listening=listening)
+        counts = batches[0].emphasis
+        assert (None if counts is None else counts.sum() - counts.numel()) == counted
 
 
 def test_stops_of_dialogues_are_found_where_they_were_written() -> None:

@@ -63,7 +63,7 @@ class Composer:
         seed: of the generator.
         split: whose paraphrase templates the caller uses.
         noise: chance that a turn arrives with recogniser errors, and as much that it is contracted.
-        stumbles: chance that a turn has a speaker's slip instead; of those that are to be said.
+        stumbles: chance that a turn that is to be said has a speaker's slip.
         invented: chance that a told name is a made-up one.
         prompted: chance that the conversation has a system prompt.
     """
