@@ -6,11 +6,13 @@ a core of its own.
 """
 
 import os
+import sys
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # before anybody imports torch
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
+from loguru import logger
 
 from maata.profile import Profile, load_profile
 from pipelines.engines import Engines
@@ -35,6 +37,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.nodeid.startswith(REAL_TIME):
             item.add_marker(pytest.mark.xdist_group("real time"))
     items.sort(key=lambda item: not item.nodeid.startswith(REAL_TIME))
+
+
+@pytest.fixture
+def log_as_before():
+    """For who sets up the log: it would go on writing to a stream that the test has closed."""
+    yield
+    logger.remove()
+    logger.add(sys.stderr)
 
 
 @pytest.fixture(scope="session")

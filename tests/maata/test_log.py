@@ -1,19 +1,13 @@
 """The log as lines for a person, and as JSON for a machine."""
 
 import json
-import sys
 
 import pytest
 from loguru import logger
 
 from maata.log import set_up_log
 
-
-@pytest.fixture(autouse=True)
-def _log_as_before():
-    yield
-    logger.remove()
-    logger.add(sys.stderr)
+pytestmark = pytest.mark.usefixtures("log_as_before")
 
 
 def test_every_line_is_one_object(capsys):

@@ -257,6 +257,7 @@ def test_a_port_in_use_names_the_remedy():
         (["--ray", "--address", "nonsense"], "ray start --head"),
     ],
 )
+@pytest.mark.usefixtures("log_as_before")
 def test_mistakes_get_a_sentence(arguments, words, monkeypatch):
     monkeypatch.setattr("pipelines.cluster.plan.importlib.util.find_spec", lambda name: True)
     result = CliRunner().invoke(cli, ["serve", "--port", "0", *arguments])
@@ -265,6 +266,7 @@ def test_mistakes_get_a_sentence(arguments, words, monkeypatch):
     assert result.stderr.count("\n") == 1
 
 
+@pytest.mark.usefixtures("log_as_before")
 def test_without_ray_the_remedy_is_named(monkeypatch):
     monkeypatch.setattr("pipelines.cluster.plan.importlib.util.find_spec", lambda name: None)
     result = CliRunner().invoke(cli, ["serve", "--ray"])
