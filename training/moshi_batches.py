@@ -12,6 +12,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from models.moshi_text import MoshiText
+from training.dialogues import load
 from training.moshi_codes import UNHEARD, CodedDialogue
 from training.moshi_intents import wanted
 from training.moshi_letters import spelled
@@ -36,15 +37,14 @@ def row(dialogue: CodedDialogue, text: MoshiText, hearing_delay: int) -> np.ndar
 
 
 def listening_row(
-    dialogue: CodedDialogue, text: MoshiText, hearing_delay: int, answer: int
+    dialogue: CodedDialogue, text: MoshiText, hearing_delay: int, frames: int
 ) -> np.ndarray:
-    """The same of a question that is heard, and the first `answer` frames of what is written.
+    """The same of a question that is heard and of what is written then, `frames` in all.
 
     BEYOND stands where nobody encoded anything: the agent's codes, and the user's after the
     question. It is neither read nor learnt.
     """
     heard_frames = dialogue.codes.shape[1]
-    frames = min(dialogue.frames, heard_frames + answer)
     found = np.full((len(dialogue.codes) + 2, frames), BEYOND, np.int64)
     found[0] = interleave(said(dialogue.agent_words, text, dialogue.asked), frames).tokens
     codes = dialogue.codes.astype(np.int64)
@@ -52,6 +52,16 @@ def listening_row(
     words = heard(dialogue.user_words, text, hearing_delay)
     found[-1] = interleave(words, frames, announce=False).tokens
     return found
+
+
+def learnt_frames(dialogue: CodedDialogue, answer: int) -> int:
+    """How many frames of a heard question are read: until it is over, and `answer` of what is
+    written; all of an answer that repeats or computes, for its words come from what was heard, and
+    a sum's result comes last."""
+    first = load().get(dialogue.asked[0].intent) if dialogue.asked else None
+    if first is not None and first.filled:
+        return dialogue.frames
+    return min(dialogue.frames, dialogue.codes.shape[1] + answer)
 
 
 class EpochBatches(Sequence[Batch]):
@@ -71,8 +81,8 @@ class EpochBatches(Sequence[Batch]):
         self._dialogues, self._text, self._preset = dialogues, text, preset
         self._listening = listening
         if listening:
-            heard_frames = np.array([dialogue.codes.shape[1] for dialogue in dialogues])
-            frames = np.minimum(frames, heard_frames + preset.listening.answer)
+            answer = preset.listening.answer
+            frames = np.array([learnt_frames(dialogue, answer) for dialogue in dialogues])
         self._seed = (preset.seed, epoch)
         part = preset.listening if listening else preset
         self._plan = plan(frames, part.frames_per_batch, np.random.default_rng(self._seed))
@@ -109,7 +119,8 @@ class EpochBatches(Sequence[Batch]):
     def _row(self, dialogue: CodedDialogue) -> np.ndarray:
         delay = self._preset.hearing_delay
         if self._listening:
-            return listening_row(dialogue, self._text, delay, self._preset.listening.answer)
+            frames = learnt_frames(dialogue, self._preset.listening.answer)
+            return listening_row(dialogue, self._text, delay, frames)
         return row(dialogue, self._text, delay)
 
 

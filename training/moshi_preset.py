@@ -85,7 +85,9 @@ class Listening:
     # New questions that are heard beside each set of dialogues, in every epoch of it: what is only
     # spoken with is soon known by heart (docs/decisions.md).
     beside: int = 0
-    answer: int = 24  # frames of an answer's text that are learnt: how it begins says the most
+    # Frames of an answer's text that are learnt: how it begins says the most. Of one that repeats
+    # or computes with what was asked, all are.
+    answer: int = 24
     frames_per_batch: int = 1_600
 
 

@@ -13,7 +13,15 @@ from models.moshi_text import END_OF_PADDING, PADDING, MoshiText
 from tests.training.tiny_dialogues import INTENTS, NoiseDialogues, write_codec
 from tests.training.words import WORDS
 from training import moshi_codes
-from training.moshi_batches import EpochBatches, Shuffled, in_order, listening_row, plan, row
+from training.moshi_batches import (
+    EpochBatches,
+    Shuffled,
+    in_order,
+    learnt_frames,
+    listening_row,
+    plan,
+    row,
+)
 from training.moshi_codes import TAIL, UNHEARD, Asked, CodedDialogues, Encoder
 from training.moshi_network import BEYOND
 from training.moshi_preset import PRESETS, Preset
@@ -85,7 +93,7 @@ def test_what_is_only_heard_is_answered_in_writing(
     questions: CodedDialogues, text: MoshiText
 ) -> None:
     dialogue = questions[0]
-    whole = listening_row(dialogue, text, 2, answer=500)
+    whole = listening_row(dialogue, text, 2, learnt_frames(dialogue, 500))
     assert whole.shape == (18, dialogue.frames)
     heard = dialogue.codes.shape[1]
     assert (whole[1:9] == BEYOND).all()
@@ -93,9 +101,23 @@ def test_what_is_only_heard_is_answered_in_writing(
     assert np.array_equal(whole[9:17, :heard], dialogue.codes[8:])
     written = [t for t in whole[0] if t not in (PADDING, END_OF_PADDING)]
     assert text.decode(written) == " ".join(word.text for word in dialogue.agent_words)
-    cut = listening_row(dialogue, text, 2, answer=3)
+    cut = listening_row(dialogue, text, 2, learnt_frames(dialogue, 3))
     assert cut.shape == (18, min(heard + 3, dialogue.frames))
     assert np.array_equal(cut[1:17], whole[1:17, : cut.shape[1]])
+
+
+def test_an_answer_that_takes_words_of_the_question_is_learnt_whole(
+    questions: CodedDialogues,
+) -> None:
+    heard = questions[0].codes.shape[1]
+    for intent, frames in (
+        ("echo", questions[0].frames),
+        ("sum.times", questions[0].frames),
+        ("greet.bye", heard + 3),
+        ("nobody.authored.it", heard + 3),
+    ):
+        asked = (dataclasses.replace(questions[0].asked[0], intent=intent),)
+        assert learnt_frames(dataclasses.replace(questions[0], asked=asked), 3) == frames
 
 
 def test_what_was_asked_is_written_before_the_answer(
@@ -105,7 +127,8 @@ def test_what_was_asked_is_written_before_the_answer(
     for number in range(2):
         asked = text.intents[INTENTS[number]]
         spoken = row(coded[number], text, 2)[0]
-        written = listening_row(questions[number], text, 2, answer=500)[0]
+        asked_alone = questions[number]
+        written = listening_row(asked_alone, text, 2, asked_alone.frames)[0]
         for stream, dialogue in ((spoken, coded[number]), (written, questions[number])):
             answer = dialogue.asked[0].answer
             first = min(w.start for w in dialogue.agent_words if w.start >= answer) // 1920

@@ -7,6 +7,7 @@ import torch
 
 from models.moshi_config import build
 from models.moshi_text import END_OF_PADDING, PADDING, MoshiText
+from models.telugu.numbers import cardinal
 from training.dialogues import Composer, intent_numbers
 from training.moshi_network import BEYOND, Trainee
 from training.moshi_preset import PRESETS, LossWeights
@@ -35,6 +36,20 @@ def test_an_answer_is_whole_and_announced(text: MoshiText) -> None:
     assert (stream == END_OF_PADDING).sum() >= 2
     assert stream[0] == stream[-1] == PADDING
     assert text.intent(written("nobody.knows", reply, text, random.Random(1))) == ""
+
+
+def test_about_half_are_sums_and_add_up(text: MoshiText) -> None:
+    stream = [row for batch in WrittenBatches(text, 16, 3_200, 4, (2, 0)) for row in batch.codes]
+    replies = [(text.intent(row[0].tolist()), text.decode(row[0].tolist())) for row in stream]
+    sums = [reply for intent, reply in replies if intent.startswith("sum.")]
+    assert 0.4 < len(sums) / len(replies) < 0.7
+    words = {cardinal(number): number for number in range(101)}
+    products = [reply for reply in sums if "గుణిస్తే" in reply]
+    assert len(products) > 10
+    for reply in products:
+        factors, result = reply.removesuffix(".").split(" గుణిస్తే ")
+        first, second = factors.split(", ")
+        assert words[first] * words[second] == words[result]
 
 
 def test_batches_are_text_alone_and_the_same_again(text: MoshiText) -> None:

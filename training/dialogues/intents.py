@@ -50,6 +50,11 @@ class Intent:
     weight: float = 1.0  # how often, against the other intents
     topic: str = ""
 
+    @property
+    def filled(self) -> bool:
+        """Whether every answer repeats or computes with something that was said, or is known."""
+        return all(_SLOT.search(reply) for reply in self.reply)
+
 
 def expand(template: str, rng: random.Random) -> str:
     """One wording of `template` with its slots still in braces."""
