@@ -177,7 +177,7 @@ PRESETS = {
         weights=LossWeights(text=4.0, stopping=4.0),
         set_size=500,
         sets=12,
-        written=20,
+        written=60,
         listening=Listening(beside=4_000, hidden=0.1, frames_per_batch=3_200),
         depth_share=0.5,
         learning_rate=8e-4,

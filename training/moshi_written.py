@@ -2,7 +2,7 @@
 
 An answer's dozen words cost two hundred frames of sound to learn, and a model that named the intent
 rightly still mixed up answers and sums. Without sound the depformer, which costs a step the most,
-has nothing to do. The words are as far apart as spoken ones. Half of the answers are sums: there
+has nothing to do. The words are as far apart as spoken ones. Two answers of three are sums: there
 are some 350 of them, each a fact of its own, and in talk any one of them seldom comes up. Knows
 nothing of codecs or networks.
 """
@@ -12,9 +12,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from models.moshi_text import END_OF_PADDING, PADDING, MoshiText
 from training.dialogues import Composer, Intent, load
+from training.dialogues.compose import Turn
+from training.dialogues.intents import slot_names
 from training.dialogues.slots import draw, moment
 from training.moshi_batches import collate, round_up
 from training.moshi_network import BEYOND, Batch
@@ -25,7 +29,8 @@ _SPREAD = 0.15  # of it, between answers
 # Frames before an answer. Never none: the first frame of a call is the same with and without sound.
 _BEFORE = (3, 6)
 _BEHIND = 4
-_SUMS = 0.5  # of the answers
+_SUMS = 2 / 3  # of the answers
+_RESULT = 4.0  # that a sum's result counts, against 1 for what was asked
 
 
 class WrittenBatches(Sequence[Batch]):
@@ -48,38 +53,60 @@ class WrittenBatches(Sequence[Batch]):
         rng = random.Random(repr((*self._place, number)))
         answers = self._answers(rng)
         rows: list[np.ndarray] = []
+        results: list[int] = []
         width = 0
         while True:
-            row = next(answers)
+            row, result = next(answers)
             width = max(width, round_up(row.shape[1]))
             if rows and width * (len(rows) + 1) > self._frames:
                 break
             rows.append(row)
+            results.append(result)
         nobody: list[str | None] = [None] * len(rows)
         # No code is learnt, so none is chosen.
-        return collate(rows, nobody, nobody, rng=np.random.default_rng(0), share=0.0)
+        batch = collate(rows, nobody, nobody, rng=np.random.default_rng(0), share=0.0)
+        return replace(batch, emphasis=_emphasis(results, batch.codes.shape[2]))
 
-    def _answers(self, rng: random.Random) -> Iterator[np.ndarray]:
-        """Without end, rows int64 [2 + 2 K, S] for `collate`, of which only the text is there."""
-        for intent, reply in _replies(rng):
-            tokens = written(intent.id, reply, self._text, rng)
+    def _answers(self, rng: random.Random) -> Iterator[tuple[np.ndarray, int]]:
+        """Without end, rows int64 [2 + 2 K, S] for `collate`, of which only the text is there, and
+        the frame of the result's first token, or the row's end."""
+        for turn in _turns(rng):
+            tokens = written(turn.intent.id, turn.reply, self._text, rng)
             row = np.full((2 + self._streams, len(tokens)), BEYOND, np.int64)
             row[0] = tokens
-            yield row
+            yield row, self._result(turn, tokens)
+
+    def _result(self, turn: Turn, tokens: np.ndarray) -> int:
+        if not _is_sum(turn.intent):
+            return len(tokens)
+        last = slot_names(turn.intent.reply[0])[-1]  # every sum is answered in one way
+        words = turn.reply.split()[-len(turn.slots[last].split()) :]
+        count = sum(len(self._text.encode(word)) for word in words)
+        said = np.flatnonzero((tokens != PADDING) & (tokens != END_OF_PADDING))
+        return int(said[-count])
 
 
-def _replies(rng: random.Random) -> Iterator[tuple[Intent, str]]:
+def _emphasis(results: Sequence[int], width: int) -> Tensor:
+    """float32 [B, width], for every step of the rows: a sum's result counts several times."""
+    steps = torch.arange(width)[None]
+    return torch.where(steps >= torch.tensor(results)[:, None], _RESULT, 1.0)
+
+
+def _is_sum(intent: Intent) -> bool:
+    return intent.id.startswith("sum.") and intent.filled
+
+
+def _turns(rng: random.Random) -> Iterator[Turn]:
     """Without end, what is asked for and what is answered."""
     composer = Composer(rng.randrange(2**32), noise=0.0, prompted=0.0)
-    sums = [intent for intent in load().values() if intent.id.startswith("sum.") and intent.filled]
+    sums = [intent for intent in load().values() if _is_sum(intent)]
     weights = [intent.weight for intent in sums]
     while True:
         for turn in composer.conversation().turns:
             while rng.random() < _SUMS:
-                intent = rng.choices(sums, weights)[0]
-                yield intent, composer.turn(intent, draw(rng, moment(rng))).reply
+                yield composer.turn(rng.choices(sums, weights)[0], draw(rng, moment(rng)))
             if turn.intent.spoken:  # the others are what a recogniser makes of noise
-                yield turn.intent, turn.reply
+                yield turn
 
 
 def written(intent: str, reply: str, text: MoshiText, rng: random.Random) -> np.ndarray:

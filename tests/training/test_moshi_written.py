@@ -38,11 +38,11 @@ def test_an_answer_is_whole_and_announced(text: MoshiText) -> None:
     assert text.intent(written("nobody.knows", reply, text, random.Random(1))) == ""
 
 
-def test_about_half_are_sums_and_add_up(text: MoshiText) -> None:
+def test_most_are_sums_and_add_up(text: MoshiText) -> None:
     stream = [row for batch in WrittenBatches(text, 16, 3_200, 4, (2, 0)) for row in batch.codes]
     replies = [(text.intent(row[0].tolist()), text.decode(row[0].tolist())) for row in stream]
     sums = [reply for intent, reply in replies if intent.startswith("sum.")]
-    assert 0.4 < len(sums) / len(replies) < 0.7
+    assert 0.5 < len(sums) / len(replies) < 0.8
     words = {cardinal(number): number for number in range(101)}
     products = [reply for reply in sums if "గుణిస్తే" in reply]
     assert len(products) > 10
@@ -50,6 +50,22 @@ def test_about_half_are_sums_and_add_up(text: MoshiText) -> None:
         factors, result = reply.removesuffix(".").split(" గుణిస్తే ")
         first, second = factors.split(", ")
         assert words[first] * words[second] == words[result]
+
+
+def test_what_counts_more_is_a_sums_result(text: MoshiText) -> None:
+    batch = WrittenBatches(text, 16, 1_600, 1, (2, 0))[0]
+    assert batch.emphasis is not None
+    assert batch.emphasis.shape == batch.codes[:, 0].shape
+    told = 0
+    for row, counts in zip(batch.codes[:, 0], batch.emphasis, strict=True):
+        if not text.intent(row.tolist()).startswith("sum."):
+            assert (counts == 1).logical_or(row < 0).all()
+            continue
+        result = text.decode(row[counts > 1].tolist())
+        assert text.decode(row.tolist()).endswith(f" {result}")
+        assert result.endswith(".") or result.endswith("?")
+        told += len(result.split())
+    assert told > 5
 
 
 def test_batches_are_text_alone_and_the_same_again(text: MoshiText) -> None:

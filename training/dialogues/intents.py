@@ -53,7 +53,7 @@ class Intent:
     @property
     def filled(self) -> bool:
         """Whether every answer repeats or computes with something that was said, or is known."""
-        return all(_SLOT.search(reply) for reply in self.reply)
+        return all(slot_names(reply) for reply in self.reply)
 
 
 def expand(template: str, rng: random.Random) -> str:
@@ -62,6 +62,11 @@ def expand(template: str, rng: random.Random) -> str:
     while _INNERMOST.search(text):
         text = _INNERMOST.sub(lambda found: rng.choice(found[1].split("|")), text)
     return " ".join(text.split())
+
+
+def slot_names(template: str) -> list[str]:
+    """The slots of a template in their order."""
+    return _SLOT.findall(template)
 
 
 def fill(text: str, slots: Slots) -> str:
