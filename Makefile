@@ -1,7 +1,7 @@
-# make run    set everything up, build the page, serve the starter profile
+# make run    set everything up, build the page, serve both engines on the starter weights
 # make test   set everything up (browser included where it can), lint, type-check, test
 # make test-ray   the tests on a local Ray cluster, alone on the machine
-# make demo   three turns of a sample caller on every available engine, without a browser
+# make demo   three turns of a sample caller on either engine, without a browser
 # make lock   resolve the pins of requirements.lock anew
 
 SHELL := /bin/bash
@@ -9,6 +9,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.8
 PORT ?= 7860
+# The page offers what is served. A server that is told nothing serves its default engine alone.
+BOTH := --set 'engines=["cascade", "s2s"]'
 
 # uv does not read pip's configuration. Where pip was given a folder of wheels, uv gets it too;
 # elsewhere uv picks the torch build that fits the machine's driver (CPU when there is none).
@@ -22,7 +24,7 @@ endif
 .PHONY: run test test-ray demo setup page browser lint lock clean
 
 run: setup page
-	$(BIN)/maata serve --port $(PORT)
+	$(BIN)/maata serve --port $(PORT) $(BOTH)
 
 test: setup page browser lint
 	cd web && npm test --silent
@@ -33,7 +35,7 @@ test-ray: setup
 	$(BIN)/python -m pytest -m ray
 
 demo: setup page
-	$(BIN)/python -m benchmarks.demo
+	$(BIN)/python -m benchmarks.demo $(BOTH)
 
 setup: $(VENV)/.installed
 page: pipelines/page/index.html

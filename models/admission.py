@@ -51,17 +51,23 @@ class TickCurve:
         *,
         ticks: int = ENOUGH_TICKS,
         warm_up: int = 5,
+        enough: float = math.inf,
         clock: Callable[[], float] = time.perf_counter,
     ) -> "TickCurve":
-        """Times `tick(batch)` so often for every batch size, after a few that do not count."""
+        """Times `tick(batch)` so often for every batch size, after a few that do not count.
+
+        From the smallest on, and none that is larger than the first with a p99 beyond `enough`.
+        """
         p99: dict[int, float] = {}
-        for batch in batches:
+        for batch in sorted(batches):
             times: list[float] = []
             for _ in range(warm_up + ticks):
                 started = clock()
                 tick(batch)
                 times.append(clock() - started)
             p99[batch] = quantile(times[warm_up:])
+            if p99[batch] > enough:
+                break
         return cls(p99)
 
     def p99(self, batch: int) -> float:

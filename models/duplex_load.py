@@ -7,7 +7,7 @@ the tick curve on this machine, and says what would fit where the memory does no
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -19,7 +19,7 @@ from models import moshi_checkpoint
 from models.adapters import read as read_adapter
 from models.adapters_lora import fuse as fuse_adapter
 from models.adapters_room import Room
-from models.admission import Admission
+from models.admission import Admission, TickCurve
 from models.duplex import DuplexEngine, Sampling
 from models.duplex_streams import DuplexStreams, measure
 
@@ -55,7 +55,8 @@ def load(
     Args:
         model: a directory as `models.moshi_checkpoint` reads it.
         codec: a directory as `models.codec` reads it; empty for the one the model names.
-        slots: calls stepped together.
+        slots: calls stepped together, at most: where the machine is too slow for even one call
+            among so many, half of them, and so on.
         budget: the most the p99 of a tick may take, seconds.
         device: `cpu` or `cuda`.
         dtype: of the language model; the codec is always float32.
@@ -92,25 +93,50 @@ def load(
         top_k_text=top_k_text,
         seed=seed,
     )
+    room = Room.of(served.values()) if served else None
     lm: LMModel | None = None
-    try:
-        lm = moshi_checkpoint.load(info, device=device, dtype=DTYPES[dtype])
-        if merged is not None:
-            fuse_adapter(lm, merged, tokenizer)
-        room = Room.of(served.values()) if served else None
+
+    def engine_of(slots: int) -> DuplexEngine:
+        assert lm is not None
         engine = DuplexEngine(mimi, lm, slots=slots, sampling=sampling, adapters=room)
         for name, adapter in served.items():
             assert engine.adapters is not None
             engine.adapters.load(adapter, name, tokenizer)
         engine.warm_up()
+        return engine
+
+    try:
+        lm = moshi_checkpoint.load(info, device=device, dtype=DTYPES[dtype])
+        if merged is not None:
+            fuse_adapter(lm, merged, tokenizer)
+        engine, curve = _fast_enough(engine_of, slots, budget)
     except (torch.OutOfMemoryError, MemoryError) as e:
         raise NoMemory(_what_fits(lm, slots, device, dtype)) from e
-    curve = measure(engine)
-    log.warning(
-        "the engine is loaded: %s",
-        ", ".join(f"{n} calls {curve.p99(n) * 1000:.0f} ms" for n in curve.batches),
-    )
-    return DuplexStreams(engine, Admission(curve, budget=budget, slots=slots))
+    return DuplexStreams(engine, Admission(curve, budget=budget, slots=engine.slots))
+
+
+def _fast_enough(
+    engine_of: Callable[[int], DuplexEngine], slots: int, budget: float
+) -> tuple[DuplexEngine, TickCurve]:
+    """An engine that keeps its deadlines with one call at least, or one of a single slot.
+
+    A batch has one size: the slots nobody is in are computed with the others, and where all of
+    them take too long every call would be refused, though a smaller batch had room for some.
+    """
+    while True:
+        engine = engine_of(slots)
+        curve = measure(engine, enough=budget)
+        times = ", ".join(f"{n} calls {curve.p99(n) * 1000:.0f} ms" for n in curve.batches)
+        log.warning("the engine is loaded with %d slots: %s", slots, times)
+        if slots == 1 or curve.p99(1) <= budget:
+            return engine, curve
+        log.warning(
+            "%d slots are too many for this machine, a step may take %.0f ms: going on with %d "
+            "(s2s.slots = %d spares this trial at every start)",
+            *(slots, budget * 1000, slots // 2, slots // 2),
+        )
+        engine.close()
+        slots //= 2
 
 
 def _codec(

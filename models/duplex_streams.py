@@ -5,6 +5,7 @@ Knows nothing of processes or sockets. A stream is admitted only if the engine w
 its deadlines.
 """
 
+import math
 from dataclasses import asdict
 
 import numpy as np
@@ -103,10 +104,13 @@ class DuplexStreams:
         }
 
 
-def measure(engine: DuplexEngine, *, ticks: int = ENOUGH_TICKS) -> TickCurve:
+def measure(
+    engine: DuplexEngine, *, enough: float = math.inf, ticks: int = ENOUGH_TICKS
+) -> TickCurve:
     """The engine's tick curve on this machine, from calls that are made and ended for it.
 
-    Takes three batch sizes x `ticks` steps; to be done before the first caller comes.
+    Takes up to three batch sizes x `ticks` steps, none larger than the first whose p99 is beyond
+    `enough` seconds: there no call is admitted. To be done before the first caller comes.
     """
     rng = np.random.default_rng(0)
     noise = rng.normal(0, 0.1, (8, engine.frame_size)).astype(np.float32)
@@ -123,7 +127,7 @@ def measure(engine: DuplexEngine, *, ticks: int = ENOUGH_TICKS) -> TickCurve:
 
     try:
         return TickCurve.measure(
-            tick, sorted({1, (engine.slots + 1) // 2, engine.slots}), ticks=ticks
+            tick, {1, (engine.slots + 1) // 2, engine.slots}, ticks=ticks, enough=enough
         )
     finally:
         for call in calls:

@@ -70,6 +70,17 @@ def test_measuring_takes_the_99th_percentile_of_warm_ticks() -> None:
         assert 0.0018 * batch < curve.p99(batch) < 0.002 * batch
 
 
+def test_no_larger_batch_is_timed_than_the_first_beyond_what_is_enough() -> None:
+    clock = Clock()
+
+    def tick(batch: int) -> None:
+        clock.now += 0.01 * batch
+
+    curve = TickCurve.measure(tick, (8, 4, 1, 2), ticks=3, enough=0.035, clock=clock)
+    assert curve.batches == [1, 2, 4]
+    assert curve.largest(0.035) == 2
+
+
 def test_calls_are_admitted_up_to_the_budget_and_no_further() -> None:
     admission = Admission(CURVE, budget=0.036, slots=16)
     calls = 0

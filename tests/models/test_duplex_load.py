@@ -5,10 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models import codec, moshi_checkpoint
+from models import codec, duplex_load, moshi_checkpoint
 from models.adapters import AdapterMissing
 from models.adapters_bank import UnknownAdapter
+from models.admission import TickCurve
 from models.codec import CodecError
+from models.duplex import DuplexEngine
 from models.duplex_load import load, slot_bytes
 from models.duplex_streams import DuplexStreams
 from models.host_engine import OpenRefused
@@ -69,6 +71,32 @@ def test_adapters_change_the_answer_fused_or_by_name(
     assert answer(fused, voice="priya") == changed
     with pytest.raises(UnknownAdapter):
         fused.open({"adapter": "doctor"})
+
+
+@pytest.mark.parametrize(("budget", "slots"), [(0.08, 8), (0.079, 4), (0.025, 2), (0.001, 1)])
+def test_a_slow_machine_gets_as_many_slots_as_let_one_call_keep_time(
+    weights: tuple[Path, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    budget: float,
+    slots: int,
+) -> None:
+    """Ten milliseconds a slot, whoever is in it: what an idle slot costs on a CPU."""
+
+    def slow(engine: DuplexEngine, *, enough: float) -> TickCurve:
+        assert enough == budget
+        return TickCurve({1: 0.01 * engine.slots})
+
+    adapter = str(tiny_directory.write_adapter(tmp_path, weights[0], "doctor"))
+    told = answer(made(weights, adapters={"doctor": adapter}), adapter="doctor")
+    monkeypatch.setattr(duplex_load, "measure", slow)
+    streams = made(weights, slots=8, budget=budget, adapters={"doctor": adapter})
+    assert streams.health()["slots"] == slots
+    if 0.01 * slots > budget:
+        with pytest.raises(OpenRefused, match="10 ms"):
+            streams.open({})
+    else:
+        assert answer(streams, adapter="doctor") == told  # it was taken apart and put together
 
 
 def test_what_is_missing_or_foreign_is_refused_with_the_remedy(
