@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 QUANTILE = 0.99
-RECENT_TICKS = 500  # 40 s at 12.5 Hz: long enough for a percentile, short enough to forget
+RECENT_SECONDS = 40.0  # 500 ticks at 12.5 Hz: long enough for a percentile, short enough to forget
 ENOUGH_TICKS = 100  # below, the 99th percentile is just the worst of a few
 SHORTEST_RETRY, LONGEST_RETRY, FIRST_RETRY = 1.0, 60.0, 10.0  # seconds
 
@@ -112,13 +112,14 @@ class Admission:
         self._budget = budget
         self._slots = slots
         self._clock = clock
-        self._recent: deque[tuple[int, float]] = deque(maxlen=RECENT_TICKS)  # calls, seconds
+        self._recent: deque[tuple[float, int, float]] = deque()  # when, calls, seconds it took
         self._left: deque[float] = deque(maxlen=20)
 
     def ticked(self, calls: int, seconds: float) -> None:
         """A tick with so many calls took so long. Ticks of an empty batch tell nothing."""
         if calls:
-            self._recent.append((calls, seconds))
+            self._recent.append((self._clock(), calls, seconds))
+        self._forget()
 
     def left(self) -> None:
         """A call has ended."""
@@ -132,14 +133,15 @@ class Admission:
         from there to `calls` is added.
         """
         expected = self._curve.p99(calls)
+        self._forget()
         if len(self._recent) < ENOUGH_TICKS:  # too few to speak against a measured curve
             return expected
-        lifted = [t + max(0.0, expected - self._curve.p99(n)) for n, t in self._recent]
+        lifted = [t + max(0.0, expected - self._curve.p99(n)) for _, n, t in self._recent]
         return max(expected, quantile(lifted))
 
     def recent(self, share: float) -> float:
-        """This quantile of the recent ticks with calls in them, seconds; 0 before there are any."""
-        seconds = [t for _, t in self._recent]
+        """This quantile of the recent ticks with calls in them, seconds; 0 without any."""
+        seconds = [t for _, _, t in self._recent]
         return float(np.quantile(seconds, share, method="higher")) if seconds else 0.0
 
     def refusal(self, calls: int) -> Refusal | None:
@@ -154,6 +156,12 @@ class Admission:
             f"(99th percentile), more than the {self._budget * 1000:.0f} ms it may"
         )
         return Refusal(reason, self._until_next_end())
+
+    def _forget(self) -> None:
+        """What was slow is not slow for ever: without calls no tick would ever say otherwise."""
+        oldest = self._clock() - RECENT_SECONDS
+        while self._recent and self._recent[0][0] < oldest:
+            self._recent.popleft()
 
     def _until_next_end(self) -> float:
         """Seconds until a call is likely to end, from how often they have of late."""

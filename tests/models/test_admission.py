@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from models.admission import ENOUGH_TICKS, FIRST_RETRY, RECENT_TICKS, Admission, TickCurve, quantile
+from models.admission import (
+    ENOUGH_TICKS,
+    FIRST_RETRY,
+    RECENT_SECONDS,
+    Admission,
+    TickCurve,
+    quantile,
+)
 from models.duplex import DuplexEngine, Sampling
 from models.duplex_streams import DuplexStreams, measure
 from models.host_engine import OpenRefused
@@ -101,23 +108,38 @@ def test_slots_are_a_limit_of_their_own() -> None:
 
 
 def test_a_machine_that_became_busy_takes_fewer_and_recovers() -> None:
-    admission = Admission(CURVE, budget=0.050, slots=8)
+    clock = Clock()
+    admission = Admission(CURVE, budget=0.050, slots=8, clock=clock)
     for _ in range(ENOUGH_TICKS):
         admission.ticked(4, 0.045)
     assert admission.predict(4) == pytest.approx(0.045)
     assert admission.predict(5) == pytest.approx(0.050)
     assert admission.predict(6) == pytest.approx(0.055)
     assert admission.refusal(5) is not None
-    for _ in range(RECENT_TICKS):
+    while clock.now < RECENT_SECONDS:
+        assert admission.refusal(5) is not None
+        clock.now += 0.08
         admission.ticked(4, 0.025)
+    clock.now += 0.08
     assert admission.refusal(5) is None
+
+
+def test_what_was_slow_is_forgotten_where_nobody_calls_any_more() -> None:
+    clock = Clock()
+    admission = Admission(CURVE, budget=0.050, slots=8, clock=clock)
+    for _ in range(ENOUGH_TICKS):
+        admission.ticked(1, 0.2)
+    assert admission.refusal(0) is not None
+    clock.now = RECENT_SECONDS + 0.01
+    assert admission.refusal(0) is None
+    assert admission.recent(0.99) == 0
 
 
 def test_a_few_slow_ticks_are_no_percentile_and_empty_batches_say_nothing() -> None:
     admission = Admission(CURVE, budget=0.050, slots=8)
     for _ in range(ENOUGH_TICKS - 1):
         admission.ticked(1, 0.2)
-    for _ in range(RECENT_TICKS):
+    for _ in range(1_000):
         admission.ticked(0, 0.0)
     assert admission.refusal(1) is None
     admission.ticked(1, 0.2)

@@ -73,7 +73,7 @@ def test_adapters_change_the_answer_fused_or_by_name(
         fused.open({"adapter": "doctor"})
 
 
-@pytest.mark.parametrize(("budget", "slots"), [(0.08, 8), (0.079, 4), (0.025, 2), (0.001, 1)])
+@pytest.mark.parametrize(("budget", "slots"), [(0.095, 8), (0.094, 4), (0.025, 2), (0.001, 1)])
 def test_a_slow_machine_gets_as_many_slots_as_let_one_call_keep_time(
     weights: tuple[Path, Path],
     tmp_path: Path,
@@ -81,7 +81,8 @@ def test_a_slow_machine_gets_as_many_slots_as_let_one_call_keep_time(
     budget: float,
     slots: int,
 ) -> None:
-    """Ten milliseconds a slot, whoever is in it: what an idle slot costs on a CPU."""
+    """Ten milliseconds a slot, whoever is in it: what an idle slot costs on a CPU. Of the
+    budget 85 % may be taken before anybody else shares the machine."""
 
     def slow(engine: DuplexEngine, *, enough: float) -> TickCurve:
         assert enough == budget
