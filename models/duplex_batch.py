@@ -88,7 +88,7 @@ class DuplexBatch:
         `hear`, its decoder in those of `speak`; the others keep their state.
         """
         self._bad_logits.zero_()
-        with self._inference():
+        with self.inference():
             self._set_mask("codec", hear)
             codes = self.mimi.encode(torch.from_numpy(pcm).to(self._device))  # [B, K, 1]
             self._set_mask("lm", advance)
@@ -105,25 +105,13 @@ class DuplexBatch:
 
     def wipe(self, slots: list[int]) -> None:
         """Resets these rows and erases what they held."""
-        with self._inference():
+        with self.inference():
             wipe(self.mimi, self.gen, slots)
         # The library's reset switches the execution mask of the reset rows back on.
         self._masks.clear()
 
-    def close(self) -> None:
-        """Takes both models out of streaming mode."""
-        for stream in self._streams:
-            stream.close()
-
-    def _before_text(self, logits: torch.Tensor) -> None:
-        """Looks at the text's logits [B, 1, 1, card] before a token is drawn from them."""
-        self._bad_logits |= ~torch.isfinite(logits).flatten(1).all(dim=1)
-        temperature, padding = self._sampling.temperature_text, self._sampling.temperature_padding
-        if padding is not None and temperature > 0 and not self._sampling.greedy:
-            reweigh_padding(logits, temperature=temperature, padding=padding)
-
     @contextmanager
-    def _inference(self) -> Iterator[None]:
+    def inference(self) -> Iterator[None]:
         """What touches the models' state runs in here.
 
         Half of a small step on a CPU is what torch does around its kernels: without views and
@@ -136,6 +124,18 @@ class DuplexBatch:
         else:  # captured CUDA graphs were only tried so
             with torch.no_grad():
                 yield
+
+    def close(self) -> None:
+        """Takes both models out of streaming mode."""
+        for stream in self._streams:
+            stream.close()
+
+    def _before_text(self, logits: torch.Tensor) -> None:
+        """Looks at the text's logits [B, 1, 1, card] before a token is drawn from them."""
+        self._bad_logits |= ~torch.isfinite(logits).flatten(1).all(dim=1)
+        temperature, padding = self._sampling.temperature_text, self._sampling.temperature_padding
+        if padding is not None and temperature > 0 and not self._sampling.greedy:
+            reweigh_padding(logits, temperature=temperature, padding=padding)
 
     def _set_mask(self, which: str, slots: Collection[int]) -> None:
         """Lets only these rows of the codec or the LM advance; cheap when unchanged."""

@@ -131,17 +131,18 @@ class Sessions:
         """
         state = self._batch.gen._streaming_state
         assert state is not None
-        state.offsets.fill_(frames)
-        state.offset_cpu = frames
-        state.cache.clamp_(min=0)  # no token is "not generated yet" in a call of that age
-        for part in self._lm.get_streaming_state().values():
-            for counter in ("offset", "offsets"):
-                if isinstance(found := getattr(part, counter, None), torch.Tensor):
-                    found.fill_(frames)
-            if hasattr(part, "offset_cpu"):
-                part.offset_cpu = frames
-            if (kv := getattr(part, "kv_cache", None)) is not None:
-                kv.end_offset.fill_(frames)
+        with self._batch.inference():
+            state.offsets.fill_(frames)
+            state.offset_cpu = frames
+            state.cache.clamp_(min=0)  # no token is "not generated yet" in a call of that age
+            for part in self._lm.get_streaming_state().values():
+                for counter in ("offset", "offsets"):
+                    if isinstance(found := getattr(part, counter, None), torch.Tensor):
+                        found.fill_(frames)
+                if hasattr(part, "offset_cpu"):
+                    part.offset_cpu = frames
+                if (kv := getattr(part, "kv_cache", None)) is not None:
+                    kv.end_offset.fill_(frames)
         self.steps = frames
 
     @contextmanager
